@@ -1,0 +1,26 @@
+import type { Reporter, TestModule } from 'vitest/node';
+
+/** Ends a run with one plain line, `N passed, N failed, N skipped`, that any script can read. */
+export default class ClosingLineReporter implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
+    let passed = 0;
+    let failed = unhandledErrors.length;
+    const skipped: string[] = [];
+    for (const module of modules) {
+      let tests = 0;
+      for (const test of module.children.allTests()) {
+        tests++;
+        const { state } = test.result();
+        if (state === 'passed') passed++;
+        else if (state === 'failed') failed++;
+        else skipped.push(test.fullName);
+      }
+      // A module that fails to load has no tests to count.
+      if (module.state() === 'failed' && tests === 0) failed++;
+    }
+    process.on('exit', () => {
+      for (const name of skipped) process.stdout.write(`skipped: ${name}\n`);
+      process.stdout.write(`${passed} passed, ${failed} failed, ${skipped.length} skipped\n`);
+    });
+  }
+}

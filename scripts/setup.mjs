@@ -1,0 +1,38 @@
+// Installs what a fresh clone lacks. Plain JavaScript that any Node from 20 on can run, because it runs
+// before the pinned Node is there.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+export const node = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+
+/** Makes node_modules agree with package-lock.json and the pinned Node runnable; quiet when nothing is to do. */
+export function setup() {
+  const lock = readFileSync(join(root, 'package-lock.json'));
+  const stamp = join(root, 'node_modules', '.podwire-setup');
+  const want = createHash('sha256').update(lock).digest('hex');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === want && existsSync(node)) return;
+  const started = Date.now();
+  process.stderr.write('podwire: first run here, installing packages with npm ci …\n');
+  const npm = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    shell: process.platform === 'win32',
+  });
+  if (npm.status !== 0) fail(`npm ci ended with ${npm.status ?? npm.signal}; see its messages above`);
+  // npm may be set to run no install scripts; the pinned Node is laid in place by one, so ask for it by name.
+  if (!existsSync(node)) {
+    const rebuilt = spawnSync('npm', ['rebuild', 'node', '--ignore-scripts=false'], { cwd: root, stdio: 'inherit' });
+    if (rebuilt.status !== 0 || !existsSync(node)) fail('the npm package "node" did not install its binary');
+  }
+  writeFileSync(stamp, want);
+  process.stderr.write(`podwire: installed in ${((Date.now() - started) / 1000).toFixed(1)} s\n`);
+}
+
+function fail(message) {
+  process.stderr.write(`podwire: set-up failed: ${message}\n`);
+  process.exit(1);
+}
