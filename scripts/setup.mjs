@@ -7,7 +7,13 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
-export const node = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+export const node = join(
+  root,
+  'node_modules',
+  'node',
+  'bin',
+  process.platform === 'win32' ? 'node.exe' : 'node',
+);
 
 /** Makes node_modules agree with package-lock.json and the pinned Node runnable; quiet when nothing is to do. */
 export function setup() {
@@ -16,16 +22,21 @@ export function setup() {
   const want = createHash('sha256').update(lock).digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === want && existsSync(node)) return;
   const started = Date.now();
-  process.stderr.write('podwire: first run here, installing packages with npm ci …\n');
-  const npm = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+  process.stderr.write('podwire: first run here, installing packages with npm …\n');
+  // Not `npm ci`: it refuses a lock file that lacks an optional binary of some other platform, and registries
+  // differ in which of those they hold. `--no-save` installs what the lock file says and leaves it as it is.
+  const npm = spawnSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
     shell: process.platform === 'win32',
   });
-  if (npm.status !== 0) fail(`npm ci ended with ${npm.status ?? npm.signal}; see its messages above`);
+  if (npm.status !== 0) fail(`npm install ended with ${npm.status ?? npm.signal}; see its messages above`);
   // npm may be set to run no install scripts; the pinned Node is laid in place by one, so ask for it by name.
   if (!existsSync(node)) {
-    const rebuilt = spawnSync('npm', ['rebuild', 'node', '--ignore-scripts=false'], { cwd: root, stdio: 'inherit' });
+    const rebuilt = spawnSync('npm', ['rebuild', 'node', '--ignore-scripts=false'], {
+      cwd: root,
+      stdio: 'inherit',
+    });
     if (rebuilt.status !== 0 || !existsSync(node)) fail('the npm package "node" did not install its binary');
   }
   writeFileSync(stamp, want);
