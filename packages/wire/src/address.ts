@@ -2,7 +2,7 @@
  * Text forms of addresses. IPv4 is an unsigned 32-bit number, IPv6 a 16-byte Uint8Array, a MAC 6 bytes.
  * Parsers are strict (what Go's net/netip accepts, without zones) and give undefined, never throw.
  */
-import { readU16, readU32, writeU16, writeU32 } from './big-endian.ts';
+import { readU32, writeU16, writeU32 } from './big-endian.ts';
 
 const DIGIT_0 = 48;
 const DIGIT_9 = 57;
