@@ -1,0 +1,143 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { Agent, type IncomingMessage, request } from 'node:https';
+import { parse } from 'yaml';
+import { Complaint } from './complaint.ts';
+import type { LabPaths } from './home.ts';
+
+interface Kubeconfig {
+  clusters: { cluster: { server: string; 'certificate-authority-data': string } }[];
+  users: { user: { 'client-certificate-data'?: string; 'client-key-data'?: string; token?: string } }[];
+}
+
+export interface ApiResponse {
+  status: number;
+  body: string;
+}
+
+/** An answer of the API server that is not 2xx, with its Status message as text. */
+export class ApiFailure extends Error {
+  readonly status: number;
+  readonly reason: string | undefined;
+  constructor(status: number, message: string, reason?: string) {
+    super(message);
+    this.status = status;
+    this.reason = reason;
+  }
+}
+
+const decode = (base64: string): string => Buffer.from(base64, 'base64').toString();
+
+/**
+ * The lab's API as any client sees it: HTTPS with the credentials of the lab's kubeconfig. Agents are reached
+ * through it as well, at `/api/v1/nodes/NAME/proxy/…`.
+ */
+export class ApiClient {
+  readonly server: string;
+  readonly #agent: Agent;
+  readonly #headers: Record<string, string>;
+
+  constructor(kubeconfigText: string) {
+    const config = parse(kubeconfigText) as Kubeconfig;
+    const cluster = config.clusters[0]!.cluster;
+    const user = config.users[0]!.user;
+    this.server = cluster.server;
+    this.#agent = new Agent({
+      keepAlive: true,
+      maxSockets: 16,
+      ca: decode(cluster['certificate-authority-data']),
+      ...(user['client-certificate-data'] && {
+        cert: decode(user['client-certificate-data']),
+        key: decode(user['client-key-data']!),
+      }),
+    });
+    this.#headers = user.token ? { authorization: `Bearer ${user.token}` } : {};
+  }
+
+  static ofLab(paths: LabPaths): ApiClient {
+    if (!existsSync(paths.kubeconfig)) {
+      throw new Complaint(`There is no running lab at ${paths.dir}: start one with "podwire up"`);
+    }
+    return new ApiClient(readFileSync(paths.kubeconfig, 'utf8'));
+  }
+
+  /** Sends one request and returns the whole answer, whatever its status. */
+  send(
+    method: string,
+    path: string,
+    body?: string,
+    contentType = 'application/json',
+    timeoutMs = 30_000,
+  ): Promise<ApiResponse> {
+    return new Promise((resolve, reject) => {
+      const headers: Record<string, string | number> = { ...this.#headers, accept: 'application/json' };
+      if (body !== undefined) {
+        headers['content-type'] = contentType;
+        headers['content-length'] = Buffer.byteLength(body);
+      }
+      const outgoing = request(
+        new URL(path, this.server),
+        { method, agent: this.#agent, headers, timeout: timeoutMs },
+        (response: IncomingMessage) => {
+          const chunks: Buffer[] = [];
+          response.on('data', (chunk: Buffer) => chunks.push(chunk));
+          response.on('end', () =>
+            resolve({ status: response.statusCode!, body: Buffer.concat(chunks).toString() }),
+          );
+          response.on('error', reject);
+        },
+      );
+      outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${timeoutMs} ms`)));
+      outgoing.on('error', (error) =>
+        reject(
+          new Complaint(
+            `Cannot reach the lab's API at ${this.server}: ${error.message}; see "podwire status"`,
+          ),
+        ),
+      );
+      outgoing.end(body);
+    });
+  }
+
+  /** Sends one request, expects 2xx and parses JSON. Throws ApiFailure with the Status message otherwise. */
+  async json<T>(
+    method: string,
+    path: string,
+    body?: unknown,
+    contentType?: string,
+    timeoutMs?: number,
+  ): Promise<T> {
+    const response = await this.send(
+      method,
+      path,
+      body === undefined ? undefined : JSON.stringify(body),
+      contentType,
+      timeoutMs,
+    );
+    if (response.status < 200 || response.status > 299) {
+      let message = response.body.trim() || `HTTP ${response.status}`;
+      let reason: string | undefined;
+      try {
+        const status = JSON.parse(response.body) as { message?: string; error?: string; reason?: string };
+        message = status.message ?? status.error ?? message;
+        reason = status.reason;
+      } catch {
+        // Not a Status object: the text itself is the message.
+      }
+      throw new ApiFailure(response.status, message, reason);
+    }
+    return response.body === '' ? (undefined as T) : (JSON.parse(response.body) as T);
+  }
+
+  get<T>(path: string, timeoutMs?: number): Promise<T> {
+    return this.json<T>('GET', path, undefined, undefined, timeoutMs);
+  }
+
+  /** A request to a node agent, carried by the API server. */
+  node<T>(node: string, method: string, path: string, body?: unknown, timeoutMs?: number): Promise<T> {
+    return this.json<T>(method, `/api/v1/nodes/${node}/proxy${path}`, body, 'application/json', timeoutMs);
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+}

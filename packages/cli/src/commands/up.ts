@@ -1,0 +1,80 @@
+import { Complaint } from '../complaint.ts';
+import { knownLabs, labPaths, readLab } from '../home.ts';
+import { readLabFile } from '../lab-file.ts';
+import { bringUp, freeLoopback, runningProcesses } from '../lab-lifecycle.ts';
+import { type OutputFormat, printJson, say } from '../output.ts';
+import { startProgress } from '../progress.ts';
+
+export interface UpOptions {
+  file?: string;
+  nodes?: number;
+  mode?: string;
+  name?: string;
+  timeout: number;
+  output: OutputFormat;
+}
+
+export async function up(options: UpOptions): Promise<void> {
+  const started = performance.now();
+  let lab = readLabFile(options.file, options);
+  const paths = labPaths(lab.name);
+  const known = knownLabs().includes(lab.name);
+  const running = runningProcesses(paths);
+
+  if (running.some((record) => record.name === 'controller')) {
+    const was = readLab(paths);
+    if (options.output === 'json')
+      return printJson({ lab: lab.name, alreadyUp: true, kubeconfig: paths.kubeconfig });
+    say(
+      `Lab "${lab.name}" is already up: ${was.nodes.length} nodes, mode ${was.mode}. "podwire down" stops it, "podwire status" shows it.`,
+    );
+    return;
+  }
+  if (running.length > 0) {
+    throw new Complaint(
+      `Cannot start lab "${lab.name}": ${running.map((r) => r.name).join(', ')} still run without a controller; "podwire down" clears them`,
+    );
+  }
+  // State that "down --keep" or a crash left: go on with the same objects and addresses.
+  if (known) lab = { ...readLab(paths), ...(options.mode && { mode: lab.mode }) };
+  else if (!options.file || !lab.loopback) lab = withLoopback(lab.name, options);
+
+  const abort = new AbortController();
+  const interrupt = (): void => abort.abort();
+  process.on('SIGINT', interrupt);
+  process.on('SIGTERM', interrupt);
+  const progress = startProgress(options.output === 'json');
+  await bringUp(paths, lab, progress, abort.signal, options.timeout * 1000);
+  process.off('SIGINT', interrupt);
+  process.off('SIGTERM', interrupt);
+
+  const seconds = (performance.now() - started) / 1000;
+  if (options.output === 'json') {
+    return printJson({
+      lab: lab.name,
+      nodes: lab.nodes.length,
+      mode: lab.mode,
+      seconds,
+      kubeconfig: paths.kubeconfig,
+    });
+  }
+  progress.done(
+    `Lab "${lab.name}": ${lab.nodes.length} nodes Ready and DNS answering after ${seconds.toFixed(2)} s`,
+  );
+  say(`export KUBECONFIG=${paths.kubeconfig}`);
+}
+
+function withLoopback(name: string, options: UpOptions) {
+  const lab = readLabFile(options.file, options);
+  const loopback = freeLoopback(name);
+  if (loopback === lab.loopback) return lab;
+  const from = lab.loopback.replace(/0\/24$/, '');
+  const to = loopback.replace(/0\/24$/, '');
+  const move = (address: string): string => address.replace(from, to);
+  return {
+    ...lab,
+    loopback,
+    controller: { ...lab.controller, address: move(lab.controller.address) },
+    nodes: lab.nodes.map((node) => ({ ...node, address: move(node.address) })),
+  };
+}

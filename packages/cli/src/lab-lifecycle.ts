@@ -1,0 +1,252 @@
+import { createSocket } from 'node:dgram';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ApiClient } from './api-client.ts';
+import { Complaint } from './complaint.ts';
+import { knownLabs, type LabPaths, labPaths, readLab } from './home.ts';
+import { isReady, type List, type NodeObject } from './kube-types.ts';
+import type { Lab, LabNode } from './lab-file.ts';
+import {
+  isRunning,
+  lastLogLines,
+  type ProcessRecord,
+  readProcesses,
+  startProcess,
+  stopAll,
+} from './processes.ts';
+import type { Progress } from './progress.ts';
+
+const packages = fileURLToPath(new URL('../..', import.meta.url));
+const CONTROLLER_MAIN = join(packages, 'controller', 'src', 'main.ts');
+const AGENT_MAIN = join(packages, 'agent', 'src', 'main.ts');
+
+export const VXLAN_PORT = 8472;
+export const KUBELET_PORT = 10250;
+const STOP_GRACE_MS = 3_000;
+
+export function controllerArgv(paths: LabPaths): string[] {
+  return [CONTROLLER_MAIN, '--lab', paths.lab, '--state-dir', paths.dir];
+}
+
+export function agentArgv(paths: LabPaths, node: LabNode): string[] {
+  return [
+    AGENT_MAIN,
+    ...['--name', node.name],
+    ...['--address', node.address],
+    ...['--zone', node.zone],
+    ...Object.entries(node.labels).flatMap(([key, value]) => ['--label', `${key}=${value}`]),
+    ...node.taints.flatMap((taint) => ['--taint', `${taint.key}=${taint.value ?? ''}:${taint.effect}`]),
+    ...['--join', paths.join],
+    ...['--state-dir', join(paths.nodes, node.name)],
+  ];
+}
+
+/** The lab's own processes that run now. */
+export function runningProcesses(paths: LabPaths): ProcessRecord[] {
+  return readProcesses(paths).filter(isRunning);
+}
+
+/** The first loopback /24 that no other running lab of this home uses. */
+export function freeLoopback(exceptLab: string): string {
+  const used = new Set<string>();
+  for (const name of knownLabs()) {
+    if (name === exceptLab) continue;
+    const paths = labPaths(name);
+    if (runningProcesses(paths).length > 0) used.add(readLab(paths).loopback);
+  }
+  for (let third = 0; third < 256; third++) {
+    if (!used.has(`127.0.${third}.0/24`)) return `127.0.${third}.0/24`;
+  }
+  throw new Complaint(
+    'Cannot start another lab: every block 127.0.0.0/24 to 127.0.255.0/24 is used by a lab; stop one with "podwire down"',
+  );
+}
+
+/** Throws a Complaint that names the first address and port of the lab that something else already holds. */
+async function checkPortsFree(lab: Lab): Promise<void> {
+  const checks = [
+    checkTcp(lab.controller.address, lab.controller.port, 'the API server'),
+    ...lab.nodes.flatMap((node) => [
+      checkTcp(node.address, KUBELET_PORT, node.name),
+      checkUdp(node.address, VXLAN_PORT, node.name),
+    ]),
+  ];
+  for (const result of await Promise.all(checks)) if (result) throw result;
+}
+
+function taken(
+  protocol: string,
+  address: string,
+  port: number,
+  owner: string,
+  error: NodeJS.ErrnoException,
+): Complaint {
+  const why = error.code === 'EADDRINUSE' ? 'it is in use by another process' : error.message;
+  const advice =
+    error.code === 'EADDRINUSE'
+      ? 'stop that process, or set "loopback: 127.0.1.0/24" in the lab file'
+      : 'choose addresses of this machine in the lab file';
+  return new Complaint(`Cannot give ${owner} ${protocol} ${address}:${port}: ${why}; ${advice}`);
+}
+
+function checkTcp(address: string, port: number, owner: string): Promise<Complaint | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.on('error', (error) => resolve(taken('TCP', address, port, owner, error)));
+    server.listen({ host: address, port, exclusive: true }, () => server.close(() => resolve(undefined)));
+  });
+}
+
+function checkUdp(address: string, port: number, owner: string): Promise<Complaint | undefined> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4');
+    socket.on('error', (error) => resolve(taken('UDP', address, port, owner, error)));
+    socket.bind({ address, port, exclusive: true }, () => socket.close(() => resolve(undefined)));
+  });
+}
+
+/**
+ * Starts controller and agents and returns once every node is Ready and the cluster's DNS answers.
+ * On any failure, and on an abort, it stops what it started.
+ */
+export async function bringUp(
+  paths: LabPaths,
+  lab: Lab,
+  progress: Progress,
+  abort: AbortSignal,
+  timeoutMs: number,
+): Promise<void> {
+  await checkPortsFree(lab);
+  const fresh = !existsSync(paths.lab);
+  mkdirSync(paths.dir, { recursive: true, mode: 0o700 });
+  writeFileSync(paths.lab, `${JSON.stringify(lab, null, 2)}\n`, { mode: 0o600 });
+  try {
+    progress.stage(`Starting the controller and ${plural(lab.nodes.length, 'node')}`);
+    startProcess(paths, 'controller', controllerArgv(paths));
+    for (const node of lab.nodes) startProcess(paths, node.name, agentArgv(paths, node));
+    await waitUntilUp(paths, lab, progress, abort, timeoutMs);
+  } catch (error) {
+    progress.stop();
+    await stopAll(readProcesses(paths), STOP_GRACE_MS);
+    const keepLogs = !(abort.aborted || !fresh);
+    if (fresh && !keepLogs) rmSync(paths.dir, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+
+async function waitUntilUp(
+  paths: LabPaths,
+  lab: Lab,
+  progress: Progress,
+  abort: AbortSignal,
+  timeoutMs: number,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  const expired = (): boolean => performance.now() > deadline;
+  const seconds = timeoutMs / 1000;
+  const watchProcesses = (): void => {
+    if (abort.aborted) throw new Complaint('Interrupted; everything that was started has been stopped', 130);
+    for (const record of readProcesses(paths)) {
+      if (isRunning(record)) continue;
+      const said = lastLogLines(paths, record.name, 3).map(logMessage).join(' | ');
+      throw new Complaint(
+        `Cannot start the lab: ${record.name} ended at once${said ? `: ${said}` : ''}; see ${paths.logs}/${record.name}.log`,
+      );
+    }
+  };
+
+  progress.stage('Waiting for the API server');
+  while (!existsSync(paths.kubeconfig) || !existsSync(paths.join)) {
+    watchProcesses();
+    if (expired())
+      throw new Complaint(
+        `The API server did not answer within ${seconds} s; see ${paths.logs}/controller.log`,
+      );
+    await sleep(5);
+  }
+  const api = ApiClient.ofLab(paths);
+  try {
+    const want = new Set(lab.nodes.map((node) => node.name));
+    for (;;) {
+      watchProcesses();
+      const nodes = await attempt(() => api.get<List<NodeObject>>('/api/v1/nodes'));
+      const ready = nodes?.items.filter((node) => want.has(node.metadata.name) && isReady(node)).length ?? 0;
+      progress.stage(`Waiting for nodes: ${ready} of ${want.size} Ready`);
+      if (ready === want.size) break;
+      if (expired())
+        throw new Complaint(
+          `Only ${ready} of ${want.size} nodes were Ready within ${seconds} s; see ${paths.logs}`,
+        );
+      await sleep(10);
+    }
+    progress.stage('Waiting for DNS to answer');
+    while (!(await dnsAnswers(api, lab))) {
+      watchProcesses();
+      if (expired())
+        throw new Complaint(
+          `Cluster DNS did not answer within ${seconds} s; see "kubectl -n kube-system get pods" and ${paths.logs}`,
+        );
+      await sleep(10);
+    }
+  } finally {
+    api.close();
+  }
+}
+
+/** One real query for kubernetes.default from the first node's own stack to the DNS Service, through the data plane. */
+async function dnsAnswers(api: ApiClient, lab: Lab): Promise<boolean> {
+  const answer = await attempt(() =>
+    api.node<{ ok: boolean }>(lab.nodes[0]!.name, 'POST', '/podwire/probe', {
+      host: true,
+      protocol: 'dns',
+      name: 'kubernetes.default.svc.cluster.local',
+      timeoutMs: 1_000,
+    }),
+  );
+  return answer?.ok === true;
+}
+
+async function attempt<T>(operation: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await operation();
+  } catch {
+    return undefined;
+  }
+}
+
+/** A pino line as its message; any other line as it is. */
+function logMessage(line: string): string {
+  try {
+    const parsed = JSON.parse(line) as { msg?: string; err?: { message?: string } };
+    return [parsed.msg, parsed.err?.message].filter(Boolean).join(': ') || line;
+  } catch {
+    return line;
+  }
+}
+
+/** Stops the lab's processes and, unless told to keep it, removes its state. */
+export async function takeDown(paths: LabPaths, keepState: boolean): Promise<number> {
+  const records = readProcesses(paths);
+  const running = records.filter(isRunning).length;
+  // Agents first: a controller that outlives them would only mark nodes NotReady on the way down.
+  await stopAll(
+    records.filter((record) => record.name !== 'controller'),
+    STOP_GRACE_MS,
+  );
+  await stopAll(records, STOP_GRACE_MS);
+  if (keepState) rmSync(paths.processes, { force: true });
+  else rmSync(paths.dir, { recursive: true, force: true });
+  return running;
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+export function readText(path: string): string {
+  return readFileSync(path, 'utf8');
+}
