@@ -119,10 +119,9 @@ class LabelSelectorParser {
     if (keyErrors.length > 0) {
       this.fail(formatFieldError(invalidField('<nil>', key.text, keyErrors.join('; '))));
     }
-    if (this.peek().type === 'end' || this.atSymbol(',')) {
+    if (negated || this.peek().type === 'end' || this.atSymbol(',')) {
       return { key: key.text, operator: negated ? '!' : 'exists', values: [] };
     }
-    if (negated) this.fail(`found '${this.peek().text}', expected: ',' or 'end of string'`);
     const operator = this.next().text;
     let requirement: LabelRequirement;
     if (operator === 'in' || operator === 'notin') {
