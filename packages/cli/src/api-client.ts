@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { Agent, type IncomingMessage, request } from 'node:https';
+import type { IncomingMessage } from 'node:http';
+import { Agent, request } from 'node:https';
 import { parse } from 'yaml';
 import { Complaint } from './complaint.ts';
 import type { LabPaths } from './home.ts';

@@ -7,6 +7,7 @@ enableCompileCache();
 
 const json = (): Option =>
   new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table');
+const kubeconfig = (): Option => new Option('--kubeconfig <file>', 'a lab elsewhere, e.g. one in containers');
 const lab = (): Option => new Option('--name <lab>', 'which lab').default('lab');
 
 function wholeNumber(text: string): number {
@@ -98,6 +99,7 @@ program
   .option('--all-packets', 'show every packet, not only the first each way')
   .option('--timeout <seconds>', 'how long the connection may take', seconds, 5)
   .addOption(lab())
+  .addOption(kubeconfig())
   .addOption(json())
   .action(async (from, to, options) => (await import('./commands/trace.ts')).trace(from, to, options));
 
@@ -109,6 +111,7 @@ program
   .option('--calls', 'only the calls that the pods’ environment variables name')
   .option('--timeout <seconds>', 'how long one connection may take', seconds, 2)
   .addOption(lab())
+  .addOption(kubeconfig())
   .addOption(json())
   .action(async (options) => (await import('./commands/matrix.ts')).matrix(options));
 
