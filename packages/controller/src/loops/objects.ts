@@ -48,6 +48,8 @@ export interface Condition {
   observedGeneration?: number;
 }
 
+export type Labels = Record<string, string> | undefined;
+
 export interface LabelSelectorRequirement {
   key: string;
   operator: string;
