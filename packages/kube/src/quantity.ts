@@ -77,7 +77,8 @@ export function formatQuantity(quantity: Quantity): string {
   }
   let value = nano;
   let power = 0;
-  while (value % 1000n === 0n && power < DECIMAL_SUFFIXES.length - 1) {
+  const last = quantity.format === 'DecimalExponent' ? Infinity : DECIMAL_SUFFIXES.length - 1;
+  while (value % 1000n === 0n && power < last) {
     value /= 1000n;
     power++;
   }
