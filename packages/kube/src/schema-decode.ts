@@ -29,8 +29,6 @@ interface Position {
 
 interface Decoding {
   readonly unknown: string[];
-  /** Custom resources are not decoded into structs: their types are checked by validation, and nulls may be meant. */
-  readonly custom: boolean;
 }
 
 function jsonTypeName(value: unknown): string {
@@ -184,8 +182,8 @@ function decodeStruct(
 function pruneCustom(value: unknown, schema: Schema, path: string, unknown: string[]): void {
   const resolved = resolveSchema(schema);
   if (Array.isArray(value)) {
-    if (resolved.items)
-      value.forEach((item, i) => pruneCustom(item, resolved.items as Schema, `${path}[${i}]`, unknown));
+    const items = resolved.items;
+    if (items) for (const [i, item] of value.entries()) pruneCustom(item, items, `${path}[${i}]`, unknown);
   } else if (isJsonObject(value)) {
     const additional = resolved.additionalProperties;
     for (const key of Object.keys(value)) {
@@ -211,7 +209,7 @@ function pruneCustom(value: unknown, schema: Schema, path: string, unknown: stri
  * `unknown field "spec.foo"`. Throws DecodeError for a value of the wrong type.
  */
 export function decodeBuiltIn(schema: Schema, object: Record<string, unknown>, kind: string): string[] {
-  const decoding: Decoding = { unknown: [], custom: false };
+  const decoding: Decoding = { unknown: [] };
   decodeStruct(object, schema, { path: '', goPath: '', struct: kind }, decoding);
   return decoding.unknown;
 }

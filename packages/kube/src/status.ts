@@ -140,6 +140,12 @@ export function invalid(
   );
 }
 
+/** A patch that does not fit the object it is for. */
+export function unprocessable(why: string): ApiError {
+  const message = `the server rejected our request due to an error in our request: ${why}`;
+  return failure(422, 'Invalid', message, {});
+}
+
 export function badRequest(message: string): ApiError {
   return failure(400, 'BadRequest', message);
 }
