@@ -13,9 +13,21 @@ const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 // Below this many bytes the set-up of the 32-bit loop costs more than it saves.
 const WORD_LOOP_MINIMUM = 96;
 
-// A 32-bit view of the buffer summed last: callers sum the same few buffers again and again.
-let viewedBuffer: ArrayBufferLike | undefined;
-let view32: Uint32Array = new Uint32Array(0);
+// 32-bit views of the buffers summed last, so that the hot path makes none: callers sum the same few buffers
+// again and again. A slot keeps its buffer alive until it is taken over.
+const VIEW_SLOTS = 4;
+const viewedBuffers: (ArrayBufferLike | undefined)[] = [undefined, undefined, undefined, undefined];
+const views: Uint32Array[] = [0, 0, 0, 0].map((length) => new Uint32Array(length));
+let nextSlot = 0;
+
+function wordsOf(buffer: ArrayBufferLike): Uint32Array {
+  for (let slot = 0; slot < VIEW_SLOTS; slot++) if (viewedBuffers[slot] === buffer) return views[slot];
+  const slot = nextSlot;
+  nextSlot = (nextSlot + 1) % VIEW_SLOTS;
+  viewedBuffers[slot] = buffer;
+  views[slot] = new Uint32Array(buffer, 0, buffer.byteLength >>> 2);
+  return views[slot];
+}
 
 /** Folds a sum below 2^53 to 16 bits with end-around carry. */
 export function foldSum(sum: number): number {
@@ -52,23 +64,18 @@ function sumShort(bytes: Uint8Array, start: number, end: number, seed: number): 
 // the end. A range that starts at an odd address of the buffer is summed from the next byte on; its words
 // then straddle ours, which is one more swap.
 function sumLong(bytes: Uint8Array, start: number, end: number, seed: number): number {
-  const buffer = bytes.buffer;
-  if (buffer !== viewedBuffer) {
-    viewedBuffer = buffer;
-    view32 = new Uint32Array(buffer, 0, buffer.byteLength >>> 2);
-  }
+  const words = wordsOf(bytes.buffer);
   const base = bytes.byteOffset;
   const misaligned = (base + start) & 3;
   const odd = (base + start) & 1;
   const head = misaligned === 0 ? start : start + 4 - misaligned;
   const first = (base + head) >>> 2;
   const last = (base + end) >>> 2;
-  if (last > view32.length) return sumShort(bytes, start, end, seed);
+  if (last > words.length) return sumShort(bytes, start, end, seed);
 
   let low = 0;
   let high = 0;
   let i = first;
-  const words = view32;
   const unrolledEnd = first + ((last - first) & ~3);
   // The halves of at most 2^14 words each stay below 2^30 before they are folded, so V8 keeps small integers.
   while (i < unrolledEnd) {
