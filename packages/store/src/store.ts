@@ -168,7 +168,7 @@ export class Store {
     this.flush();
     const watcher: Watcher = {
       namespace: options.namespace,
-      since: this.#committedRevision,
+      since: Math.max(this.#committedRevision, options.since ?? 0),
       listener,
       stopped: false,
     };

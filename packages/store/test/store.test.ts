@@ -140,6 +140,14 @@ test('a watch replays what is past, then follows, filtered by resource and names
   expect(all).toEqual(['2 ADDED s', '3 ADDED b', '4 DELETED a', '5 ADDED c']);
 });
 
+test('a watch may start in the future', async () => {
+  const store = memory();
+  const events: string[] = [];
+  store.watch({ since: 2 }, (event) => events.push(brief(event)));
+  for (const name of ['a', 'b', 'c']) await store.create('pods', pod(name));
+  expect(events).toEqual(['3 ADDED c']);
+});
+
 test('a listener that writes, flushes and watches leaves one order for all', async () => {
   const store = memory();
   const first: string[] = [];

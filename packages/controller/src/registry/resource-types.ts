@@ -1,0 +1,111 @@
+import type { FieldError } from '@podwire/kube/field-error';
+import type { KubeObject } from '@podwire/kube/object';
+import { RESOURCES, type ResourceInfo, resourceId } from '@podwire/kube/resources';
+import type { Schema } from '@podwire/kube/schema';
+
+/** One resource in one version, as a URL names it. */
+export interface ResourceType {
+  readonly info: ResourceInfo;
+  /** `resourceId(info)`: 'pods', 'deployments.apps'. */
+  readonly id: string;
+  /** Key in the store: `id`, unless this is a second view of another resource. */
+  readonly storeKey: string;
+  /** Conversion between what the store keeps and what this version shows; absent when they are the same. */
+  readonly view?: ResourceView;
+  readonly custom?: CustomType;
+}
+
+export interface ResourceView {
+  fromStored(object: KubeObject): KubeObject;
+  toStored(object: KubeObject): KubeObject;
+}
+
+/** What a CustomResourceDefinition says of one of its versions. */
+export interface CustomType {
+  /** Name of the CustomResourceDefinition. */
+  readonly definition: string;
+  readonly listKind: string;
+  readonly served: boolean;
+  readonly storageVersion: string;
+  readonly hasStatus: boolean;
+  readonly scale?: { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string };
+  readonly printerColumns: readonly PrinterColumn[];
+  readonly selectableFields: readonly string[];
+  /** Of the whole object, metadata included. */
+  readonly schema: Schema;
+  /** Fills schema defaults in place. */
+  applyDefaults(object: KubeObject): void;
+  /** Removes fields the schema does not know, in place, and returns their paths. */
+  prune(object: KubeObject): string[];
+  validate(object: KubeObject): FieldError[];
+}
+
+export interface PrinterColumn {
+  name: string;
+  type: string;
+  format?: string;
+  description?: string;
+  priority?: number;
+  jsonPath: string;
+}
+
+/** Every resource the server knows now: the built-in ones, and those that CustomResourceDefinitions add and take away. */
+export class ResourceTypes {
+  readonly #byPath = new Map<string, ResourceType>();
+  readonly #byId = new Map<string, ResourceType>();
+  readonly #customByDefinition = new Map<string, readonly ResourceType[]>();
+  #generation = 0;
+
+  constructor(views: ReadonlyMap<string, ResourceView> = new Map()) {
+    for (const info of RESOURCES) this.#put(builtIn(info, views));
+  }
+
+  /** Grows with every change; what is derived from the types can be kept as long as it stays. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** By URL: group ('' for core), version, plural. */
+  at(group: string, version: string, plural: string): ResourceType | undefined {
+    return this.#byPath.get(`${group}/${version}/${plural}`);
+  }
+
+  /** By resource id; of a custom resource, its storage version. */
+  byId(id: string): ResourceType | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** In the versions that are served. */
+  all(): Iterable<ResourceType> {
+    return this.#byPath.values();
+  }
+
+  /** Replaces every version one CustomResourceDefinition defines; none removes it. */
+  setCustom(definition: string, types: readonly ResourceType[]): void {
+    for (const type of this.#customByDefinition.get(definition) ?? []) {
+      this.#byPath.delete(pathOf(type.info));
+      this.#byId.delete(type.id);
+    }
+    this.#customByDefinition.delete(definition);
+    if (types.length > 0) this.#customByDefinition.set(definition, types);
+    for (const type of types) this.#put(type);
+    this.#generation++;
+  }
+
+  #put(type: ResourceType): void {
+    if (type.custom?.served !== false) this.#byPath.set(pathOf(type.info), type);
+    if (type.custom === undefined || type.custom.storageVersion === type.info.version) {
+      this.#byId.set(type.id, type);
+    }
+  }
+}
+
+function builtIn(info: ResourceInfo, views: ReadonlyMap<string, ResourceView>): ResourceType {
+  const id = resourceId(info);
+  const view = views.get(id);
+  return { info, id, storeKey: info.storedAs ?? id, ...(view && { view }) };
+}
+
+function pathOf(info: ResourceInfo): string {
+  return `${info.group}/${info.version}/${info.plural}`;
+}
