@@ -1,0 +1,76 @@
+import { posix } from 'node:path';
+
+/** A container's files: what was mounted plus what its commands write. Held in memory, bounded, gone with the container. */
+export class Files {
+  readonly #files = new Map<string, Buffer>();
+  readonly #directories = new Set<string>(['/', '/tmp', '/etc', '/root', '/home', '/var', '/usr', '/bin']);
+  #bytes = 0;
+
+  constructor(initial: Iterable<readonly [string, string | Uint8Array]> = []) {
+    for (const [path, content] of initial) this.write(path, Buffer.from(content as Uint8Array));
+  }
+
+  read(path: string): Buffer | undefined {
+    return path === '/dev/null' ? Buffer.alloc(0) : this.#files.get(path);
+  }
+
+  /** Throws an Error whose message is errno's text. */
+  write(path: string, content: Uint8Array, append = false): void {
+    if (path === '/dev/null') return;
+    if (this.#directories.has(path)) throw new Error('Is a directory');
+    const before = this.#files.get(path);
+    const next = append && before ? Buffer.concat([before, content]) : Buffer.from(content);
+    const bytes = this.#bytes - (before?.length ?? 0) + next.length;
+    if (bytes > MAX_BYTES || (!before && this.#files.size >= MAX_FILES))
+      throw new Error('No space left on device');
+    for (let parent = posix.dirname(path); !this.#directories.has(parent); parent = posix.dirname(parent))
+      this.#directories.add(parent);
+    this.#bytes = bytes;
+    this.#files.set(path, next);
+  }
+
+  isDirectory(path: string): boolean {
+    return this.#directories.has(path);
+  }
+
+  exists(path: string): boolean {
+    return path === '/dev/null' || this.#files.has(path) || this.#directories.has(path);
+  }
+
+  makeDirectory(path: string): void {
+    for (let at = path; !this.#directories.has(at); at = posix.dirname(at)) this.#directories.add(at);
+  }
+
+  /** Removes a file, or a directory with all below it. False when there is none. */
+  remove(path: string): boolean {
+    const file = this.#files.get(path);
+    if (file) {
+      this.#bytes -= file.length;
+      return this.#files.delete(path);
+    }
+    if (!this.#directories.has(path)) return false;
+    for (const [name, content] of [...this.#files]) {
+      if (!name.startsWith(`${path}/`)) continue;
+      this.#bytes -= content.length;
+      this.#files.delete(name);
+    }
+    for (const name of [...this.#directories]) {
+      if (name === path || name.startsWith(`${path}/`)) this.#directories.delete(name);
+    }
+    return true;
+  }
+
+  /** Names directly below a directory, sorted. */
+  list(path: string): string[] {
+    const prefix = path === '/' ? '/' : `${path}/`;
+    const names = new Set<string>();
+    for (const name of [...this.#files.keys(), ...this.#directories]) {
+      if (name.startsWith(prefix) && name.length > prefix.length)
+        names.add(name.slice(prefix.length).split('/')[0]!);
+    }
+    return [...names].sort();
+  }
+}
+
+const MAX_BYTES = 16 * 2 ** 20;
+const MAX_FILES = 4_096;

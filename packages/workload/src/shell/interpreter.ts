@@ -1,0 +1,610 @@
+import { posix } from 'node:path';
+import type { Readable } from 'node:stream';
+import type { Sandbox } from '../types.ts';
+import { BUILTINS, type Builtin } from './builtins.ts';
+import { evaluateTest, TestProblem } from './conditions.ts';
+import {
+  type ExpansionHost,
+  ExpansionProblem,
+  expandToPattern,
+  expandToString,
+  expandWords,
+} from './expansion.ts';
+import type { Files } from './files.ts';
+import { parseScript } from './parser.ts';
+import { matchesPattern } from './pattern.ts';
+import { BrokenPipe, inputOf, makePipe, type Output, outputTo, readAll } from './streams.ts';
+import type { AndOr, Command, Pipeline, Redirect, Script } from './syntax.ts';
+import { SyntaxProblem } from './syntax.ts';
+import type { ToolContext, ToolTable } from './tool.ts';
+
+export interface Streams {
+  stdin: Readable;
+  stdout: Output;
+  stderr: Output;
+}
+
+/** What is the same for every command of one container. */
+export interface ShellHost {
+  sandbox: Sandbox;
+  files: Files;
+  tools: ToolTable;
+  nowMs: () => number;
+  random32: () => number;
+}
+
+export const EXIT_INTERRUPTED = 130;
+const EXIT_NOT_FOUND = 127;
+const EXIT_SYNTAX = 2;
+const EXIT_BROKEN_PIPE = 141;
+const MAX_CALL_DEPTH = 100;
+/** Commands between two turns of the event loop, so that a busy loop in one pod starves nobody. */
+const COMMANDS_PER_TURN = 50;
+
+/** `break`, `continue`, `return` and `exit` leave by these. */
+export class LoopExit {
+  readonly kind: 'break' | 'continue';
+  levels: number;
+  constructor(kind: 'break' | 'continue', levels: number) {
+    this.kind = kind;
+    this.levels = levels;
+  }
+}
+export class FunctionReturn {
+  readonly code: number;
+  constructor(code: number) {
+    this.code = code;
+  }
+}
+export class ShellExit {
+  readonly code: number;
+  constructor(code: number) {
+    this.code = code;
+  }
+}
+
+/** One shell: variables, functions, options. Subshells are copies. */
+export class Shell implements ExpansionHost {
+  readonly host: ShellHost;
+  readonly name: string;
+  readonly signal: AbortSignal;
+  readonly variables: Map<string, string>;
+  readonly exported: Set<string>;
+  readonly functions: Map<string, Command>;
+  readonly options: Set<string>;
+  positional: string[];
+  directory: string;
+  lastCode = 0;
+  /** Background jobs still under way. */
+  readonly jobs = new Set<Promise<number>>();
+  loopDepth = 0;
+  #callDepth = 0;
+  #commands = 0;
+  /** Commands whose failure `set -e` must not act on: conditions and all but the last of && and ||. */
+  #tested = 0;
+  #streams: Streams | undefined;
+
+  constructor(
+    host: ShellHost,
+    init: {
+      name?: string;
+      environment: Readonly<Record<string, string>>;
+      positional?: string[];
+      directory?: string;
+      signal: AbortSignal;
+    },
+  ) {
+    this.host = host;
+    this.name = init.name ?? 'sh';
+    this.signal = init.signal;
+    this.variables = new Map(Object.entries(init.environment));
+    this.exported = new Set(this.variables.keys());
+    this.functions = new Map();
+    this.options = new Set();
+    this.positional = init.positional ?? [];
+    this.directory = init.directory ?? '/';
+  }
+
+  get files(): Files {
+    return this.host.files;
+  }
+
+  get failOnUnset(): boolean {
+    return this.options.has('u');
+  }
+
+  getVariable(name: string): string | undefined {
+    switch (name) {
+      case '?':
+        return String(this.lastCode);
+      case '$':
+        return '1';
+      case '#':
+        return String(this.positional.length);
+      case '@':
+      case '*':
+        return this.positional.join(' ');
+      case '!':
+        return '';
+      case '-':
+        return [...this.options].join('');
+      case '0':
+        return this.name;
+      case 'RANDOM':
+        return String(this.host.random32() % 32_768);
+      case 'PWD':
+        return this.directory;
+    }
+    if (/^[1-9]\d*$/.test(name)) return this.positional[Number(name) - 1];
+    return this.variables.get(name);
+  }
+
+  setVariable(name: string, value: string): void {
+    this.variables.set(name, value);
+    if (this.options.has('a')) this.exported.add(name);
+  }
+
+  environment(): Record<string, string> {
+    const result: Record<string, string> = {};
+    for (const name of this.exported) {
+      const value = this.variables.get(name);
+      if (value !== undefined) result[name] = value;
+    }
+    return result;
+  }
+
+  subshell(signal = this.signal): Shell {
+    const copy = new Shell(this.host, {
+      name: this.name,
+      environment: {},
+      positional: [...this.positional],
+      directory: this.directory,
+      signal,
+    });
+    for (const [name, value] of this.variables) copy.variables.set(name, value);
+    for (const name of this.exported) copy.exported.add(name);
+    for (const [name, body] of this.functions) copy.functions.set(name, body);
+    for (const option of this.options) copy.options.add(option);
+    copy.lastCode = this.lastCode;
+    copy.#callDepth = this.#callDepth + 1;
+    copy.#tested = this.#tested;
+    copy.#streams = this.#streams;
+    return copy;
+  }
+
+  async substitute(script: Script): Promise<string> {
+    const pipe = makePipe();
+    const shell = this.subshell();
+    const streams = this.#streams!;
+    const running = shell.runToEnd(script, { ...streams, stdout: outputTo(pipe) }).finally(() => pipe.end());
+    const output = await readAll(pipe, this.signal);
+    pipe.destroy();
+    this.lastCode = await running;
+    return output.toString('utf8').replaceAll('\0', '');
+  }
+
+  /** Parses and runs a text; syntax errors are told on stderr. `exit` ends it. Returns the exit code. */
+  async runText(text: string, streams: Streams): Promise<number> {
+    let script: Script;
+    try {
+      script = parseScript(text);
+    } catch (error) {
+      if (!(error instanceof SyntaxProblem)) throw error;
+      await complain(streams, `${this.name}: 1: ${error.message}`);
+      return (this.lastCode = EXIT_SYNTAX);
+    }
+    return this.runToEnd(script, streams);
+  }
+
+  /** Runs a script as a whole process would: `exit`, a closed pipe and an interrupt become its code. */
+  async runToEnd(script: Script, streams: Streams): Promise<number> {
+    try {
+      return await this.run(script, streams);
+    } catch (error) {
+      return this.endOf(error, streams);
+    }
+  }
+
+  async endOf(error: unknown, streams: Streams): Promise<number> {
+    if (error instanceof ShellExit) return error.code;
+    if (error instanceof FunctionReturn) return error.code;
+    if (error instanceof LoopExit) return this.lastCode;
+    if (error instanceof BrokenPipe) return EXIT_BROKEN_PIPE;
+    if (error instanceof ExpansionProblem) {
+      await complain(streams, `${this.name}: 1: ${error.message}`);
+      return 2;
+    }
+    throw error;
+  }
+
+  async run(script: Script, streams: Streams): Promise<number> {
+    const outer = this.#streams;
+    this.#streams = streams;
+    try {
+      for (const item of script) {
+        if (item.background) this.#runInBackground(item, streams);
+        else await this.#andOr(item, streams);
+      }
+      return this.lastCode;
+    } finally {
+      this.#streams = outer;
+    }
+  }
+
+  #runInBackground(item: AndOr, streams: Streams): void {
+    const shell = this.subshell();
+    const stdin = inputOf('');
+    const job = shell
+      .runToEnd([{ ...item, background: false }], { ...streams, stdin })
+      .finally(() => this.jobs.delete(job));
+    this.jobs.add(job);
+    this.lastCode = 0;
+  }
+
+  async #andOr(item: AndOr, streams: Streams): Promise<number> {
+    const last = item.rest.length;
+    let code = await this.#maybeTested(last > 0, () => this.#pipeline(item.first, streams));
+    for (const [index, { operator, pipeline }] of item.rest.entries()) {
+      if ((operator === '&&') !== (code === 0)) continue;
+      code = await this.#maybeTested(index < last - 1, () => this.#pipeline(pipeline, streams));
+    }
+    return code;
+  }
+
+  async #maybeTested<T>(tested: boolean, action: () => Promise<T>): Promise<T> {
+    if (tested) this.#tested++;
+    try {
+      return await action();
+    } finally {
+      if (tested) this.#tested--;
+    }
+  }
+
+  async #pipeline(pipeline: Pipeline, streams: Streams): Promise<number> {
+    let code: number;
+    if (pipeline.commands.length === 1) {
+      code = await this.#maybeTested(pipeline.negated, () => this.#command(pipeline.commands[0]!, streams));
+    } else code = await this.#piped(pipeline.commands, streams);
+    if (pipeline.negated) code = code === 0 ? 1 : 0;
+    this.lastCode = code;
+    if (code !== 0 && this.options.has('e') && this.#tested === 0 && !pipeline.negated)
+      throw new ShellExit(code);
+    return code;
+  }
+
+  async #piped(commands: Command[], streams: Streams): Promise<number> {
+    let stdin = streams.stdin;
+    const running: Promise<number>[] = [];
+    for (const [index, command] of commands.entries()) {
+      const isLast = index === commands.length - 1;
+      const pipe = isLast ? undefined : makePipe();
+      // The end of its reader ends a command that writes nothing for long, as the next write would.
+      const gone = new AbortController();
+      pipe?.once('close', () => gone.abort());
+      const shell = this.subshell(pipe ? AbortSignal.any([this.signal, gone.signal]) : this.signal);
+      const input = stdin;
+      const own: Streams = {
+        stdin: input,
+        stdout: pipe ? outputTo(pipe) : streams.stdout,
+        stderr: streams.stderr,
+      };
+      running.push(
+        shell
+          .runToEnd([{ first: { negated: false, commands: [command] }, rest: [], background: false }], own)
+          .finally(() => {
+            pipe?.end();
+            if (index > 0) input.destroy();
+          }),
+      );
+      if (pipe) stdin = pipe;
+    }
+    const codes = await Promise.all(running);
+    return this.options.has('pipefail') ? (codes.findLast((code) => code !== 0) ?? 0) : codes.at(-1)!;
+  }
+
+  async #command(command: Command, streams: Streams): Promise<number> {
+    if (this.signal.aborted) throw new ShellExit(EXIT_INTERRUPTED);
+    if (++this.#commands % COMMANDS_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
+    if (command.type === 'function') {
+      this.functions.set(command.name, command.body);
+      return 0;
+    }
+    if (command.type === 'simple') return this.#simple(command, streams);
+    const redirected = await this.#redirect(command.redirects, streams);
+    if (!redirected) return 1;
+    try {
+      return await this.#compound(command, redirected.streams);
+    } finally {
+      redirected.finish();
+    }
+  }
+
+  async #compound(
+    command: Exclude<Command, { type: 'simple' | 'function' }>,
+    streams: Streams,
+  ): Promise<number> {
+    switch (command.type) {
+      case 'group':
+        return this.run(command.body, streams);
+      case 'subshell':
+        return this.subshell().runToEnd(command.body, streams);
+      case 'if':
+        for (const { condition, body } of command.branches) {
+          if ((await this.#condition(condition, streams)) === 0) return this.run(body, streams);
+        }
+        return command.otherwise ? this.run(command.otherwise, streams) : (this.lastCode = 0);
+      case 'loop': {
+        let code = 0;
+        await this.#loop(async () => {
+          if (((await this.#condition(command.condition, streams)) === 0) === command.until) return false;
+          code = await this.run(command.body, streams);
+          return true;
+        });
+        return (this.lastCode = code);
+      }
+      case 'for': {
+        const words = command.words ? await expandWords(command.words, this) : [...this.positional];
+        let index = 0;
+        let code = 0;
+        await this.#loop(async () => {
+          if (index >= words.length) return false;
+          this.setVariable(command.name, words[index++]!);
+          code = await this.run(command.body, streams);
+          return true;
+        });
+        return (this.lastCode = code);
+      }
+      case 'case': {
+        const subject = await expandToString(command.subject, this);
+        for (const { patterns, body } of command.branches) {
+          for (const pattern of patterns) {
+            if (matchesPattern(await expandToPattern(pattern, this), subject)) {
+              this.lastCode = 0;
+              return this.run(body, streams);
+            }
+          }
+        }
+        return (this.lastCode = 0);
+      }
+      case 'test': {
+        const words = await Promise.all(command.words.map((word) => expandToPattern(word, this)));
+        return this.#test(words, streams, true);
+      }
+    }
+  }
+
+  async #test(words: readonly string[], streams: Streams, patterns: boolean): Promise<number> {
+    try {
+      return evaluateTest(words, { files: this.files, directory: this.directory, patterns }) ? 0 : 1;
+    } catch (error) {
+      if (!(error instanceof TestProblem)) throw error;
+      await complain(streams, `${this.name}: 1: [: ${error.message}`);
+      return 2;
+    }
+  }
+
+  #condition(script: Script, streams: Streams): Promise<number> {
+    return this.#maybeTested(true, () => this.run(script, streams));
+  }
+
+  async #loop(iterate: () => Promise<boolean>): Promise<void> {
+    this.loopDepth++;
+    try {
+      for (;;) {
+        if (this.signal.aborted) throw new ShellExit(EXIT_INTERRUPTED);
+        try {
+          if (!(await iterate())) return;
+        } catch (error) {
+          if (!(error instanceof LoopExit)) throw error;
+          if (--error.levels > 0 && this.loopDepth > 1) throw error;
+          this.lastCode = 0;
+          if (error.kind === 'break') return;
+        }
+      }
+    } finally {
+      this.loopDepth--;
+    }
+  }
+
+  async #simple(command: Extract<Command, { type: 'simple' }>, streams: Streams): Promise<number> {
+    const argv = await expandWords(command.words, this);
+    // A command substitution in an assignment alone sets the code of the whole command.
+    if (argv.length === 0) this.lastCode = 0;
+    const assignments: [string, string][] = [];
+    for (const { name, value } of command.assignments)
+      assignments.push([name, await expandToString(value, this)]);
+    const redirected = await this.#redirect(command.redirects, streams);
+    if (!redirected) return 1;
+    try {
+      if (this.options.has('x') && argv.length + assignments.length > 0) {
+        const shown = [...assignments.map(([name, value]) => `${name}=${value}`), ...argv].map(quoteForTrace);
+        await streams.stderr.write(`+ ${shown.join(' ')}\n`);
+      }
+      if (argv.length === 0) {
+        for (const [name, value] of assignments) this.setVariable(name, value);
+        return this.lastCode;
+      }
+      return await this.#call(argv, assignments, redirected.streams);
+    } finally {
+      redirected.finish();
+    }
+  }
+
+  async #call(argv: string[], assignments: [string, string][], streams: Streams): Promise<number> {
+    const name = argv[0]!;
+    const body = this.functions.get(name);
+    if (body) {
+      for (const [variable, value] of assignments) this.setVariable(variable, value);
+      return this.#callFunction(body, argv.slice(1), streams);
+    }
+    if (name === '[' || name === 'test') {
+      const words = argv.slice(1);
+      if (name === '[' && words.pop() !== ']') {
+        await complain(streams, `${this.name}: 1: [: missing ]`);
+        return 2;
+      }
+      return this.#test(words, streams, false);
+    }
+    const builtin: Builtin | undefined = Object.hasOwn(BUILTINS, name) ? BUILTINS[name] : undefined;
+    if (builtin) {
+      for (const [variable, value] of assignments) this.setVariable(variable, value);
+      return builtin(this, argv, streams);
+    }
+    return this.runTool(argv, streams, Object.fromEntries(assignments));
+  }
+
+  async #callFunction(body: Command, positional: string[], streams: Streams): Promise<number> {
+    if (this.#callDepth >= MAX_CALL_DEPTH) {
+      await complain(streams, `${this.name}: maximum function recursion depth (${MAX_CALL_DEPTH}) reached`);
+      throw new ShellExit(2);
+    }
+    const saved = this.positional;
+    this.positional = positional;
+    this.#callDepth++;
+    try {
+      return await this.#command(body, streams);
+    } catch (error) {
+      if (error instanceof FunctionReturn) return error.code;
+      throw error;
+    } finally {
+      this.positional = saved;
+      this.#callDepth--;
+    }
+  }
+
+  /** Runs a command that is no part of the shell itself. */
+  async runTool(
+    argv: readonly string[],
+    streams: Streams,
+    environment: Record<string, string> = {},
+    signal = this.signal,
+  ): Promise<number> {
+    const name = argv[0] ?? '';
+    if (this.#callDepth >= MAX_CALL_DEPTH) {
+      await complain(streams, `${this.name}: ${name}: too many nested commands`);
+      return 2;
+    }
+    const tool = await this.host.tools(posix.basename(name));
+    if (!tool) {
+      const known = name.includes('/') && this.files.exists(name);
+      await complain(streams, `${this.name}: 1: ${name}: ${known ? 'Permission denied' : 'not found'}`);
+      return known ? 126 : EXIT_NOT_FOUND;
+    }
+    const context: ToolContext = {
+      argv,
+      env: { ...this.environment(), ...environment },
+      ...streams,
+      signal,
+      files: this.files,
+      directory: this.directory,
+      sandbox: this.host.sandbox,
+      nowMs: this.host.nowMs,
+      random32: this.host.random32,
+      run: (inner, other = {}) => {
+        const shell = this.subshell(other.signal ?? signal);
+        return shell.callWith([...inner], { ...streams, ...other }, environment);
+      },
+    };
+    try {
+      const code = await tool(context);
+      return signal.aborted && this.signal.aborted ? EXIT_INTERRUPTED : code;
+    } catch (error) {
+      if (error instanceof BrokenPipe) return EXIT_BROKEN_PIPE;
+      throw error;
+    }
+  }
+
+  /** Calls a function, builtin or tool by argument list, as `exec`, `xargs` and `timeout` do. */
+  async callWith(
+    argv: string[],
+    streams: Streams,
+    environment: Record<string, string> = {},
+  ): Promise<number> {
+    try {
+      return await this.#call(argv, Object.entries(environment), streams);
+    } catch (error) {
+      return this.endOf(error, streams);
+    }
+  }
+
+  /** Opens the redirections of one command; undefined after telling what could not be opened. */
+  async #redirect(
+    redirects: Redirect[],
+    streams: Streams,
+  ): Promise<{ streams: Streams; finish(): void } | undefined> {
+    if (redirects.length === 0) return { streams, finish() {} };
+    const open: Streams = { ...streams };
+    const opened: (() => void)[] = [];
+    for (const { fd, operator, target } of redirects) {
+      const text = await expandToString(target, this);
+      const path = posix.resolve(this.directory, text);
+      switch (operator) {
+        case '<<':
+          open.stdin = inputOf(text);
+          break;
+        case '<<<':
+          open.stdin = inputOf(`${text}\n`);
+          break;
+        case '<': {
+          const content = text === '/dev/stdin' ? undefined : this.files.read(path);
+          if (content === undefined) {
+            await complain(streams, `${this.name}: 1: cannot open ${text}: No such file`);
+            return undefined;
+          }
+          open.stdin = inputOf(content);
+          break;
+        }
+        case '<&':
+          break;
+        case '>&':
+          if (fd === 2 && text === '1') open.stderr = open.stdout;
+          else if (fd === 1 && text === '2') open.stdout = open.stderr;
+          break;
+        case '>':
+        case '>>': {
+          const sink =
+            text === '/dev/stdout'
+              ? open.stdout
+              : text === '/dev/stderr'
+                ? open.stderr
+                : this.#fileOutput(path, operator === '>>');
+          if (typeof sink === 'string') {
+            await complain(streams, `${this.name}: 1: cannot create ${text}: ${sink}`);
+            return undefined;
+          }
+          if (fd === 1 || fd === -1) open.stdout = sink;
+          if (fd === 2 || fd === -1) open.stderr = sink;
+        }
+      }
+    }
+    return { streams: open, finish: () => opened.forEach((close) => void close()) };
+  }
+
+  #fileOutput(path: string, append: boolean): Output | string {
+    const files = this.files;
+    try {
+      if (!append || !files.exists(path)) files.write(path, new Uint8Array(0));
+    } catch (error) {
+      return (error as Error).message;
+    }
+    const stream = makePipe();
+    return {
+      stream,
+      async write(data) {
+        try {
+          files.write(path, Buffer.from(data as Uint8Array), true);
+        } catch {
+          throw new BrokenPipe();
+        }
+      },
+    };
+  }
+}
+
+export async function complain(streams: Streams, text: string): Promise<void> {
+  await streams.stderr.write(`${text}\n`);
+}
+
+function quoteForTrace(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`;
+}
