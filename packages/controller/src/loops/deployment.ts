@@ -351,12 +351,13 @@ export function startDeploymentController(context: LoopContext): Loop {
   /** The revision's number goes with the status: written by itself it would count as a change of the Deployment. */
   async function write(acted: Deployment, revisions: Revisions, status: Deployment['status']): Promise<void> {
     const newest = latest(acted);
-    const revision = String(revisions.revision ?? newest.metadata.annotations?.[REVISION] ?? '');
-    const annotations = revision === '' ? {} : { ...newest.metadata.annotations, [REVISION]: revision };
-    if (revision === (newest.metadata.annotations?.[REVISION] ?? '')) {
+    const noted = newest.metadata.annotations?.[REVISION];
+    const revision = revisions.revision === undefined ? noted : String(revisions.revision);
+    if (revision === noted) {
       await writeStatus(api, DEPLOYMENTS, newest, status);
       return;
     }
+    const annotations = { ...newest.metadata.annotations, [REVISION]: revision! };
     await api.update(
       DEPLOYMENTS,
       { ...withMeta(newest, { annotations }), status },

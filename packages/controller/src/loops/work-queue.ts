@@ -88,7 +88,7 @@ export class WorkQueue {
       this.#failures.delete(key);
       if (againAfterMs !== undefined) this.addAfter(key, Math.max(0, againAfterMs));
     } catch (error) {
-      if (!this.#stopped) this.#retry(key, error);
+      if (!this.#stopped && !isNamespaceTerminating(error)) this.#retry(key, error);
     } finally {
       this.#active.delete(key);
       if (!this.#stopped) this.#drain();
@@ -108,6 +108,12 @@ export class WorkQueue {
     }
     this.addAfter(key, delayMs);
   }
+}
+
+/** A namespace on its way out takes nothing new; whatever wanted to create something in it goes too. */
+function isNamespaceTerminating(error: unknown): boolean {
+  if (!(error instanceof ApiError)) return false;
+  return error.status.details?.causes?.some((cause) => cause.reason === 'NamespaceTerminating') ?? false;
 }
 
 /** 5, 10, 20 … milliseconds up to half a minute, each up to a fifth longer by chance. */
