@@ -16,6 +16,8 @@ interface GoField {
   pointer: boolean;
   omitEmpty: boolean;
   inline: boolean;
+  /** The type's name when it is a plain one: `PullPolicy`, `v1.PullPolicy`. */
+  typeName: string;
 }
 
 const PACKAGES: [key: string, module: string, folder: string][] = [
@@ -63,8 +65,11 @@ for (const [key, module, folder] of PACKAGES) {
   keyOfPackage.set(`k8s.io/${module}/${folder}`.replaceAll('/', '.'), key);
 }
 
+/** `core/v1.PullPolicy` -> its values, for string types marked `+enum`. */
+const enums = new Map<string, string[]>();
+
 /** Struct -> protobuf field number -> what Go's tags say; plus the structs with a TypeMeta and the list types. */
-function readGoTypes(folder: string) {
+function readGoTypes(folder: string, key: string) {
   const fields = new Map<string, Map<number, GoField>>();
   const kinds = new Set<string>();
   const lists = new Set<string>();
@@ -73,6 +78,7 @@ function readGoTypes(folder: string) {
       continue;
     let struct: Map<number, GoField> | undefined;
     let name = '';
+    let marked = false;
     for (const line of readFileSync(join(folder, file), 'utf8').split('\n')) {
       const start = /^type (\w+) struct \{/.exec(line);
       if (start) {
@@ -80,6 +86,12 @@ function readGoTypes(folder: string) {
         fields.set(name, (struct = new Map()));
         continue;
       }
+      if (line === '// +enum') marked = true;
+      const enumType = /^type (\w+) string$/.exec(line);
+      if (enumType && marked) enums.set(`${key}.${enumType[1]}`, []);
+      if (!line.startsWith('//')) marked = false;
+      const value = /^\t\w+\s+(\w+)\s+= "([^" ]*)"/.exec(line) ?? /^const \w+ (\w+) = "([^" ]*)"/.exec(line);
+      if (value) enums.get(`${key}.${value[1]}`)?.push(value[2] as string);
       const list = /^type (\w+) \[\]\w+$/.exec(line);
       if (list) lists.add(list[1] as string);
       if (line === '}') struct = undefined;
@@ -93,6 +105,7 @@ function readGoTypes(folder: string) {
         pointer: /^\t(\w+\s+)?\*/.test(line),
         omitEmpty: options.includes('omitempty') || options.includes('omitzero'),
         inline: jsonName === '' && options.includes('inline'),
+        typeName: /^\t\w+\s+\*?([\w.]+)\s/.exec(line)?.[1] ?? '',
       });
     }
   }
@@ -145,12 +158,16 @@ function fieldLine(key: string, go: GoField | undefined, match: RegExpExecArray,
   const mapType = first('mapType') ?? first('structType');
   if (mapType) words.push(`map=${mapType}`);
   const fallback = first('default');
+  const [bare = '', other] = (go?.typeName ?? '').split('.').reverse();
+  const values =
+    mapValue || label === 'repeated' ? [] : (enums.get(`${other ? 'core/v1' : key}.${bare}`) ?? []);
+  if (values.length > 0) words.push(`enum=${[...values].sort().join(',')}`);
   if (fallback?.startsWith('"')) words.push(`default=${JSON.parse(fallback)}`);
   return words.join(' ');
 }
 
 function describePackage(key: string, folder: string): string[] {
-  const go = readGoTypes(folder);
+  const go = readGoTypes(folder, key);
   const lines: string[] = [`package ${key}`];
   let comments: string[] = [];
   let message = '';
@@ -182,6 +199,8 @@ function describePackage(key: string, folder: string): string[] {
   return lines;
 }
 
+// Other packages use enumerations of core/v1, so that one is read first.
+readGoTypes(join(moduleFolder('api'), 'core/v1'), 'core/v1');
 const output: string[] = [];
 for (const [key, module, folder] of PACKAGES) {
   const path = join(moduleFolder(module), folder);

@@ -33,6 +33,7 @@ export interface FieldDescriptor {
   readonly listMapKeys?: readonly string[];
   readonly mapType?: 'atomic' | 'granular';
   readonly default?: string;
+  readonly enum?: readonly string[];
 }
 
 export interface MessageDescriptor {
@@ -108,6 +109,7 @@ function parseField(line: string, packageKey: string): FieldDescriptor {
   const listMapKeys = markers.get('keys')?.split(',');
   const mapType = markers.get('map') as FieldDescriptor['mapType'];
   const fallback = markers.get('default');
+  const values = markers.get('enum')?.split(',');
   return {
     number: Number(number),
     name,
@@ -123,6 +125,7 @@ function parseField(line: string, packageKey: string): FieldDescriptor {
     ...(listMapKeys ? { listMapKeys } : {}),
     ...(mapType ? { mapType } : {}),
     ...(fallback !== undefined ? { default: fallback } : {}),
+    ...(values ? { enum: values } : {}),
   };
 }
 

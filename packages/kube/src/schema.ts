@@ -130,6 +130,7 @@ function fieldSchema(field: FieldDescriptor): Schema {
   else if (field.shape === 'map') schema = { type: 'object', additionalProperties: inner };
   else schema = { ...inner };
   if (field.default !== undefined) schema.default = field.default;
+  if (field.enum) schema.enum = [...field.enum];
   if (field.patchStrategy) schema['x-kubernetes-patch-strategy'] = field.patchStrategy;
   if (field.patchMergeKey) schema['x-kubernetes-patch-merge-key'] = field.patchMergeKey;
   if (field.listType) schema['x-kubernetes-list-type'] = field.listType;
