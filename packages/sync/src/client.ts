@@ -22,6 +22,7 @@ import {
   PROTOCOL_VERSION,
   type Report,
   type Role,
+  SYNC_PATH,
   type SyncState,
 } from './types.ts';
 
@@ -32,7 +33,7 @@ export interface SyncLog {
 }
 
 export interface SyncClientOptions {
-  /** `wss://127.0.0.10:6443/podwire/v1/sync` */
+  /** The controller: `https://127.0.0.10:6443`, as in join.json. */
   url: string;
   /** PEM of the authority that signed the controller's certificate. */
   ca: string;
@@ -150,7 +151,7 @@ export class SyncClient extends EventEmitter<SyncClientEvents> {
   connect(): void {
     if (this.#socket !== undefined || this.#closed) return;
     const { url, ca, token } = this.#options;
-    const socket = new WebSocket(url, {
+    const socket = new WebSocket(new URL(SYNC_PATH, url.replace(/^http/, 'ws')), {
       ca,
       headers: { authorization: `Bearer ${token}` },
       maxPayload: this.#limits.maxFrameBytes,

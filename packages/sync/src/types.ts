@@ -6,6 +6,9 @@ export const PROTOCOL_VERSION = 1;
 /** Path of the WebSocket on the controller. */
 export const SYNC_PATH = '/podwire/v1/sync';
 
+/** Path of the HTTPS endpoint that certifies an agent's key; see join.ts. */
+export const JOIN_PATH = '/podwire/v1/join';
+
 /** What a peer is; it decides what the controller shows it. */
 export type Role = 'agent' | 'dns';
 
@@ -56,6 +59,8 @@ export interface SyncState {
 export interface NodeDescription {
   labels: Record<string, string>;
   annotations: Record<string, string>;
+  /** Given to the Node when it is made, and never again. */
+  taints?: { key: string; value?: string; effect: string }[];
   status: {
     addresses: { type: string; address: string }[];
     capacity: Record<string, string>;
@@ -71,6 +76,7 @@ export interface NodeDescription {
  * Heartbeats are not: one that cannot leave at once is worth nothing.
  */
 export type Report =
+  /** Sent every half second or so, and at once when `ready` changes. */
   | { kind: 'heartbeat'; ready: boolean; reason?: string; message?: string }
   | { kind: 'node'; node: NodeDescription }
   | { kind: 'podStatus'; namespace: string; name: string; uid: string; status: PodStatusLike }

@@ -148,7 +148,7 @@ export async function startHub(
     await hub.close();
     await closed;
   };
-  return { hub, url: `wss://127.0.0.1:${bound}/podwire/v1/sync`, port: bound, reports, refusals, kill };
+  return { hub, url: `https://127.0.0.1:${bound}`, port: bound, reports, refusals, kill };
 }
 
 let seed = 1;

@@ -5,7 +5,7 @@ import { WebSocket } from 'ws';
 import type { SyncClient } from '../src/client.ts';
 import { emitClientFrame, emitServerFrame, parseServerFrame } from '../src/codec.ts';
 import type { Hello, ServerFrame } from '../src/gen/sync-proto.ts';
-import { CLOSE, type Report } from '../src/types.ts';
+import { CLOSE, type Report, SYNC_PATH } from '../src/types.ts';
 import {
   everything,
   FakeStore,
@@ -324,7 +324,7 @@ describe('refusals', () => {
 
 /** A peer that speaks by hand. */
 async function rawPeer(url: string, token = TOKEN) {
-  const socket = new WebSocket(url, {
+  const socket = new WebSocket(url.replace('https', 'wss') + SYNC_PATH, {
     ca: LOOPBACK_CERTIFICATE,
     headers: { authorization: `Bearer ${token}` },
   });
@@ -550,7 +550,7 @@ describe('what the client refuses', () => {
         for (const frame of frames) socket.send(frame instanceof Uint8Array ? frame : emitServerFrame(frame));
       });
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      const client = join(`wss://127.0.0.1:${(server.address() as { port: number }).port}/`);
+      const client = join(`https://127.0.0.1:${(server.address() as { port: number }).port}`);
       await until(() => codes.length > 0, 'end');
       expect(codes[0]).toBe(code);
       await client.close();

@@ -91,7 +91,9 @@ function extensionsOf(request: CertificateRequest, issuerSpki: Buffer): der.Der[
       der.octetString(value),
     );
   // KeyUsage bits: digitalSignature 0, keyCertSign 5, cRLSign 6.
-  const keyUsage = authority ? der.bitString(Buffer.of(0b1000_0110), 1) : der.bitString(Buffer.of(0b1000_0000), 7);
+  const keyUsage = authority
+    ? der.bitString(Buffer.of(0b1000_0110), 1)
+    : der.bitString(Buffer.of(0b1000_0000), 7);
   const extensions = [
     extension(OID.basicConstraints, true, der.sequence(...(authority ? [der.boolean(true)] : []))),
     extension(OID.keyUsage, true, keyUsage),

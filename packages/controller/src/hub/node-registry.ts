@@ -1,0 +1,237 @@
+import { formatMicroTime, formatTime, jsonEquals, type ObjectMeta } from '@podwire/kube/object';
+import type { NodeDescription } from '@podwire/sync/types';
+import type { Api } from '../api.ts';
+import type { LabNode } from '../lab.ts';
+
+interface NodeCondition {
+  type: string;
+  status: string;
+  reason?: string;
+  message?: string;
+  lastHeartbeatTime?: string;
+  lastTransitionTime?: string;
+}
+
+interface NodeObject {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec?: { taints?: { key: string; value?: string; effect: string }[]; [field: string]: unknown };
+  status?: Partial<NodeDescription['status']> & { conditions?: NodeCondition[] };
+}
+
+interface LeaseObject {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+  spec: { holderIdentity: string; leaseDurationSeconds: number; renewTime: string; acquireTime?: string };
+}
+
+interface Heartbeat {
+  atMs: number;
+  ready: boolean;
+  reason: string;
+  message: string;
+}
+
+const LEASES = 'leases.coordination.k8s.io';
+const LEASE_NAMESPACE = 'kube-node-lease';
+/** Kubelet's leaseDurationSeconds. */
+const LEASE_DURATION_SECONDS = 40;
+
+/** Set while an agent refuses what it is sent and works with older state. */
+const SYNC_REFUSED = 'SyncRefused';
+
+const HEALTHY: readonly NodeCondition[] = [
+  {
+    type: 'MemoryPressure',
+    status: 'False',
+    reason: 'KubeletHasSufficientMemory',
+    message: 'kubelet has sufficient memory available',
+  },
+  {
+    type: 'DiskPressure',
+    status: 'False',
+    reason: 'KubeletHasNoDiskPressure',
+    message: 'kubelet has no disk pressure',
+  },
+  {
+    type: 'PIDPressure',
+    status: 'False',
+    reason: 'KubeletHasSufficientPID',
+    message: 'kubelet has sufficient PID available',
+  },
+];
+
+/**
+ * The Node objects behind the agents: registers them, keeps the time of their last heartbeat in memory, and writes only when a
+ * condition changes. Whether a silent node is NotReady is for the node lifecycle loop to say.
+ */
+export class NodeRegistry {
+  readonly #api: Api;
+  readonly #labNodes: ReadonlyMap<string, LabNode>;
+  readonly #nowMs: () => number;
+  readonly #startedMs: number;
+  readonly #heartbeats = new Map<string, Heartbeat>();
+
+  constructor(options: { api: Api; labNodes: readonly LabNode[]; nowMs: () => number }) {
+    this.#api = options.api;
+    this.#labNodes = new Map(options.labNodes.map((node) => [node.name, node]));
+    this.#nowMs = options.nowMs;
+    this.#startedMs = options.nowMs();
+  }
+
+  /**
+   * When the node was last heard of. A node not heard of since this process started counts from that start: a controller that was away knows
+   * nothing against it.
+   */
+  lastHeartbeatMs(nodeName: string): number {
+    return this.#heartbeats.get(nodeName)?.atMs ?? this.#startedMs;
+  }
+
+  async heartbeat(nodeName: string, ready: boolean, reason = '', message = ''): Promise<void> {
+    this.#heartbeats.set(nodeName, { atMs: this.#nowMs(), ready, reason, message });
+    const node = this.#get(nodeName);
+    if (node !== undefined) await this.#writeConditions(node, [this.#readyCondition(nodeName)]);
+  }
+
+  /** Creates the Node or brings it up to date. What others wrote on it stays. */
+  async describe(nodeName: string, description: NodeDescription): Promise<void> {
+    const labels = this.#labels(nodeName, description);
+    const { annotations, status } = description;
+    const nowMs = this.#nowMs();
+    const node = this.#get(nodeName);
+    const conditions = mergeConditions(
+      node?.status?.conditions,
+      [...HEALTHY, this.#readyCondition(nodeName)],
+      nowMs,
+    );
+    if (node === undefined) {
+      const taints = description.taints ?? this.#labNodes.get(nodeName)?.taints ?? [];
+      await this.#api.create<NodeObject>('nodes', {
+        apiVersion: 'v1',
+        kind: 'Node',
+        metadata: { name: nodeName, labels, annotations },
+        spec: taints.length > 0 ? { taints } : {},
+        status: { ...status, conditions },
+      });
+      return;
+    }
+    const writes: Promise<unknown>[] = [];
+    const { metadata } = node;
+    if (!includes(metadata.labels, labels) || !includes(metadata.annotations, annotations)) {
+      writes.push(this.#api.patch('nodes', '', nodeName, { metadata: { labels, annotations } }));
+    }
+    const wanted = { ...node.status, ...status, conditions };
+    if (!jsonEquals(wanted, node.status)) {
+      writes.push(this.#api.patch('nodes', '', nodeName, { status: wanted }, { subresource: 'status' }));
+    }
+    await Promise.all(writes);
+  }
+
+  /** Shows on the Node that its agent refuses an update ('' when it accepts again). */
+  async syncRefused(nodeName: string, error: string): Promise<void> {
+    const node = this.#get(nodeName);
+    const shown = node?.status?.conditions?.find(({ type }) => type === SYNC_REFUSED);
+    if (node === undefined || (error === '' && shown === undefined)) return;
+    const condition =
+      error === ''
+        ? {
+            type: SYNC_REFUSED,
+            status: 'False',
+            reason: 'StateAccepted',
+            message: 'the agent works with the newest state',
+          }
+        : { type: SYNC_REFUSED, status: 'True', reason: 'StateRefused', message: error };
+    await this.#writeConditions(node, [condition]);
+  }
+
+  /** Renews the Lease of each node heard of within the last `withinMs`; the writes share one commit. */
+  async renewLeases(withinMs: number): Promise<void> {
+    const nowMs = this.#nowMs();
+    const writes: Promise<unknown>[] = [];
+    for (const [nodeName, { atMs }] of this.#heartbeats) {
+      const node = this.#get(nodeName);
+      if (node !== undefined && nowMs - atMs <= withinMs) writes.push(this.#renewLease(node, nowMs));
+    }
+    await Promise.all(writes);
+  }
+
+  #renewLease(node: NodeObject, nowMs: number): Promise<unknown> {
+    const { name = '', uid = '' } = node.metadata;
+    const renewTime = formatMicroTime(nowMs);
+    if (this.#api.get<LeaseObject>(LEASES, LEASE_NAMESPACE, name) !== undefined) {
+      return this.#api.patch(LEASES, LEASE_NAMESPACE, name, { spec: { renewTime } });
+    }
+    return this.#api.create<LeaseObject>(LEASES, {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: {
+        name,
+        namespace: LEASE_NAMESPACE,
+        ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name, uid }],
+      },
+      spec: { holderIdentity: name, leaseDurationSeconds: LEASE_DURATION_SECONDS, renewTime },
+    });
+  }
+
+  #get(nodeName: string): NodeObject | undefined {
+    return this.#api.get<NodeObject>('nodes', '', nodeName);
+  }
+
+  #labels(nodeName: string, { labels }: NodeDescription): Record<string, string> {
+    const labNode = this.#labNodes.get(nodeName);
+    return {
+      'kubernetes.io/hostname': nodeName,
+      'kubernetes.io/os': 'linux',
+      ...(labNode ? { 'topology.kubernetes.io/zone': labNode.zone, ...labNode.labels } : {}),
+      ...labels,
+    };
+  }
+
+  #readyCondition(nodeName: string): NodeCondition {
+    const heartbeat = this.#heartbeats.get(nodeName);
+    const ready = heartbeat?.ready === true;
+    return {
+      type: 'Ready',
+      status: ready ? 'True' : 'False',
+      reason: heartbeat?.reason || (ready ? 'KubeletReady' : 'KubeletNotReady'),
+      message:
+        heartbeat?.message ||
+        (ready ? 'the agent posts ready status' : 'the agent has not posted ready status yet'),
+    };
+  }
+
+  async #writeConditions(node: NodeObject, wanted: readonly NodeCondition[]): Promise<void> {
+    const before = node.status?.conditions;
+    const conditions = mergeConditions(before, wanted, this.#nowMs());
+    if (conditions === before) return;
+    const { name = '' } = node.metadata;
+    await this.#api.patch('nodes', '', name, { status: { conditions } }, { subresource: 'status' });
+  }
+}
+
+/** The list itself when nothing differs but times. */
+function mergeConditions(
+  before: NodeCondition[] | undefined,
+  wanted: readonly NodeCondition[],
+  nowMs: number,
+): NodeCondition[] {
+  const now = formatTime(nowMs);
+  let after = before ?? [];
+  for (const condition of wanted) {
+    const old = after.find(({ type }) => type === condition.type);
+    const same = (['status', 'reason', 'message'] as const).every(
+      (field) => old?.[field] === condition[field],
+    );
+    if (old !== undefined && same) continue;
+    const lastTransitionTime = old?.status === condition.status ? (old.lastTransitionTime ?? now) : now;
+    const next = { ...condition, lastHeartbeatTime: now, lastTransitionTime };
+    after = old === undefined ? [...after, next] : after.map((each) => (each === old ? next : each));
+  }
+  return after;
+}
+
+function includes(have: Record<string, string> | undefined, want: Record<string, string>): boolean {
+  return Object.entries(want).every(([key, value]) => have?.[key] === value);
+}
