@@ -35,6 +35,8 @@ export interface Pki {
   kubeletClient: KeyedCertificate;
   /** Bearer token that lets agents and DNS servers join. */
   token: string;
+  /** Signs the tokens of service accounts. */
+  serviceAccountKey: Buffer;
   /**
    * A certificate for an agent's HTTPS endpoint, in PEM. `publicKeySpki` is DER. Throws an Error with one line when the key is not
    * P-256.
@@ -82,6 +84,7 @@ export function openPki(options: PkiOptions): Pki {
     admin: keyed('admin'),
     kubeletClient: keyed('apiserver-kubelet-client'),
     token: read('token').trim(),
+    serviceAccountKey: Buffer.from(read('sa.key'), 'base64url'),
     issueNodeCertificate({ name, addresses, publicKeySpki }) {
       const subject = { organization: 'system:nodes', commonName: `system:node:${name}` };
       const usable = onP256(publicKeySpki);
@@ -159,6 +162,7 @@ function makeAll(directory: string, options: PkiOptions): void {
   writePair('admin', authority, masters('kubernetes-admin'));
   writePair('apiserver-kubelet-client', authority, masters('kube-apiserver-kubelet-client'));
   write('token', `${options.randomBytes(24).toString('base64url')}\n`, 0o600);
+  write('sa.key', `${options.randomBytes(32).toString('base64url')}\n`, 0o600);
 }
 
 type Asked = Omit<CertificateRequest, 'serial' | 'notBeforeMs' | 'notAfterMs'>;
