@@ -11,7 +11,11 @@ export interface Zone {
 export const MAX_TCP_MESSAGE = 65_535;
 
 /** Answers a message from the block with the longest matching zone; undefined when none is due. Never throws. */
-export async function answerMessage(message: Uint8Array, client: Client, blocks: readonly Zone[]): Promise<Buffer | undefined> {
+export async function answerMessage(
+  message: Uint8Array,
+  client: Client,
+  blocks: readonly Zone[],
+): Promise<Buffer | undefined> {
   const parsed = parseQuery(message);
   if (!parsed) return undefined;
   if (!('query' in parsed)) return emitError(parsed.id, parsed.rcode);
@@ -40,7 +44,9 @@ function serve(query: Query, client: Client, blocks: readonly Zone[]): Promise<A
   // What no plugin answers is refused, as CoreDNS does without forward.
   const step = (index: number): Promise<Answer> => {
     const plugin = block.chain[index];
-    return plugin ? plugin.serve(query, client, () => step(index + 1)) : Promise.resolve(emptyAnswer('REFUSED'));
+    return plugin
+      ? plugin.serve(query, client, () => step(index + 1))
+      : Promise.resolve(emptyAnswer('REFUSED'));
   };
   return step(0);
 }

@@ -1,7 +1,7 @@
-import type { KubernetesIndex } from './plugin/kubernetes-index.ts';
 import { CachePlugin } from './plugin/cache.ts';
 import { ErrorsPlugin } from './plugin/errors.ts';
 import { KubernetesPlugin, kubernetesOptions } from './plugin/kubernetes.ts';
+import type { KubernetesIndex } from './plugin/kubernetes-index.ts';
 import { LoadbalancePlugin } from './plugin/loadbalance.ts';
 import { LogPlugin } from './plugin/log.ts';
 import { corefileError, type Directive, type Plugin } from './plugin.ts';
@@ -33,14 +33,18 @@ export const PLUGINS: readonly (readonly [name: string, make: Make])[] = [
   ['log', (_directive, context) => new LogPlugin(context.write, context.nowMs)],
   ['loadbalance', (_directive, context) => new LoadbalancePlugin(context.random32)],
   ['cache', (directive, context) => new CachePlugin(directive, context.nowMs)],
-  ['kubernetes', (directive, context) => new KubernetesPlugin(kubernetesOptions(directive, context.zones), context.index)],
+  [
+    'kubernetes',
+    (directive, context) => new KubernetesPlugin(kubernetesOptions(directive, context.zones), context.index),
+  ],
   ['loop', OF_THE_SERVER],
 ];
 
 /** Builds a server block's chain in the fixed order. Throws CorefileError for an unknown directive. */
 export function buildChain(directives: readonly Directive[], context: PluginContext): Plugin[] {
   for (const directive of directives) {
-    if (!PLUGINS.some(([name]) => name === directive.name)) throw corefileError(directive, `Unknown directive '${directive.name}'`);
+    if (!PLUGINS.some(([name]) => name === directive.name))
+      throw corefileError(directive, `Unknown directive '${directive.name}'`);
   }
   return PLUGINS.flatMap(([name, make]) =>
     directives

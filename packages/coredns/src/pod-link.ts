@@ -15,7 +15,7 @@ export class PodLink {
   /** @param onClose called once when the agent is gone or sent what is no message */
   constructor(path: string, onClose: () => void) {
     this.#socket = connect(path);
-    this.#socket.on('data', (chunk) => this.#receive(chunk));
+    this.#socket.on('data', (chunk) => this.#receive(chunk as Buffer));
     this.#socket.on('error', () => {});
     this.#socket.on('close', onClose);
   }

@@ -84,7 +84,11 @@ export class DnsServer {
   #serveTcp(socket: TcpSocket, port: number): void {
     if (this.#connections >= MAX_TCP_CONNECTIONS) return void socket.destroy();
     this.#connections++;
-    const client = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, protocol: 'tcp' as const };
+    const client = {
+      address: socket.remoteAddress ?? '',
+      port: socket.remotePort ?? 0,
+      protocol: 'tcp' as const,
+    };
     let pending: Buffer = Buffer.alloc(0);
     let queue: Promise<void> = Promise.resolve();
     socket.setTimeout(TCP_IDLE_MS, () => socket.destroy());
