@@ -306,6 +306,26 @@ describe('refusals', () => {
     expect(client.state.list('services')).toHaveLength(1);
   });
 
+  test('a refused update is not offered again and again', async () => {
+    const store = new FakeStore();
+    store.put('services', 'default', 'web');
+    let ticks = 0;
+    const nowMs = () => ++ticks / 1000;
+    const { url, hub } = await hubOf(store, { nowMs, limits: { pingIntervalMs: 5 } });
+    let asked = 0;
+    const client = join(url, {
+      validate: () => {
+        asked += 1;
+        throw new Error('never');
+      },
+    });
+    await until(() => hub.peers()[0]?.refusal === 'never', 'refusal');
+    const before = ticks;
+    await until(() => ticks > before + 10, 'some ticks of the hub');
+    expect(asked).toBe(1);
+    expect(client.connected).toBe(true);
+  });
+
   test('a refused update is retried after a while even when nothing changes', async () => {
     const store = new FakeStore();
     let broken = true;
