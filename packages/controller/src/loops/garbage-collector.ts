@@ -31,6 +31,8 @@ export function createGarbageCollector(context: LoopContext): GarbageCollector {
   const queue = startQueue(context, 'garbage-collector-controller', reconcile);
   const vertices = new Map<string, Vertex>();
   const dependents = new Map<string, Set<string>>();
+  /** Owners that wait for their dependents. */
+  const waiting = new Set<string>();
   let resources: AllResources | undefined;
 
   function observe(resource: KnownResource, type: string, object: AnyObject): void {
@@ -39,6 +41,7 @@ export function createGarbageCollector(context: LoopContext): GarbageCollector {
     for (const { uid: owner } of before?.owners ?? []) forgetDependent(owner, uid);
     if (type === 'DELETED') {
       vertices.delete(uid);
+      waiting.delete(uid);
       for (const dependent of dependents.get(uid) ?? []) enqueue(dependent);
       for (const owner of ownerReferences) enqueue(owner.uid);
       return;
@@ -50,12 +53,15 @@ export function createGarbageCollector(context: LoopContext): GarbageCollector {
       if (known === undefined) dependents.set(owner, (known = new Set()));
       known.add(uid);
     }
-    const ownersChanged = before !== undefined && before.owners.length !== ownerReferences.length;
+    const ownersChanged = before !== undefined && ownerIds(before.owners) !== ownerIds(ownerReferences);
     // An owner that waits for its dependents hears of those that no longer name it.
     if (ownersChanged) for (const owner of before.owners) enqueue(owner.uid);
-    const unknownOwner = ownerReferences.some((owner) => !vertices.has(owner.uid));
-    if (unknownOwner || ownersChanged || isWaiting(object)) queue.add(key);
-    if (isWaiting(object)) for (const dependent of dependents.get(uid) ?? []) enqueue(dependent);
+    const doubtful = ownerReferences.some((owner) => !vertices.has(owner.uid) || waiting.has(owner.uid));
+    if (doubtful || ownersChanged) queue.add(key);
+    if (!isWaiting(object)) return;
+    waiting.add(uid);
+    queue.add(key);
+    for (const dependent of dependents.get(uid) ?? []) enqueue(dependent);
   }
 
   function forgetDependent(owner: string, uid: string): void {
@@ -165,6 +171,10 @@ export function createGarbageCollector(context: LoopContext): GarbageCollector {
       resources = all;
     },
   };
+}
+
+function ownerIds(owners: readonly OwnerReference[]): string {
+  return owners.map((owner) => owner.uid).join();
 }
 
 /** Being deleted, and held for the garbage collector. */

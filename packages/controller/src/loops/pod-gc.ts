@@ -36,8 +36,9 @@ export function startPodGcController(context: LoopContext, options: PodGcOptions
       if (previous === undefined && isPodFinished(object)) finished--;
       return;
     }
-    if (isTerminating(object) || (object.spec.nodeName && !findNode(object)))
-      queue.add(keyOf(object.metadata));
+    const key = keyOf(object.metadata);
+    if (isTerminating(object)) queue.add(key);
+    else if (object.spec.nodeName && !findNode(object)) queue.addAfter(key, UNKNOWN_NODE_MS);
     if (finished > mostFinishedPods) removeOldestFinished();
   });
   const stopNodes = api.watch<Node>('nodes', ({ type, object }) => {
