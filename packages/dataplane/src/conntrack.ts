@@ -1,0 +1,637 @@
+/**
+ * Connection tracking with NAT: what Linux's nf_conntrack and nf_nat keep, in typed arrays.
+ *
+ * A flow has two tuples. `original` is the first packet as it arrived; `reply` is what an answer looks like when it
+ * arrives. Without NAT one is the mirror of the other; with NAT their difference is the translation:
+ *
+ *     client 10.244.1.5:41822 -> VIP 10.96.0.9:80        original
+ *     backend 10.244.2.7:8080 -> client 10.244.1.5:41822 reply       (DNAT: reply source is not the VIP)
+ *     backend 10.244.2.7:8080 -> node 10.244.1.1:52011   reply       (and masquerade: its destination is the node)
+ *
+ * A packet that matches one tuple leaves looking like the mirror of the other. A *reference* is `flow * 2 + direction`
+ * (0 original, 1 reply). Looking up, adding and removing allocate nothing; arrays double up to the limit.
+ */
+
+import { formatAddressWords } from '@podwire/wire/address';
+import type { Packet } from '@podwire/wire/packet';
+import {
+  PROTOCOL_ICMP,
+  PROTOCOL_ICMPV6,
+  PROTOCOL_SCTP,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+} from '@podwire/wire/protocol';
+import {
+  type ConntrackTimeouts,
+  IGNORE,
+  INVALID,
+  isTcpClosing,
+  isTcpOpening,
+  KUBE_PROXY_TIMEOUTS,
+  nextSctpState,
+  nextTcpState,
+  STATE_CLOSE,
+  STATE_ESTABLISHED,
+  STATE_GENERIC,
+  STATE_ICMP,
+  STATE_NAMES,
+  STATE_NONE,
+  STATE_SERVICE,
+  STATE_SERVICE_CLOSING,
+  STATE_SERVICE_SYN,
+  STATE_TIME_WAIT,
+  STATE_UDP,
+  STATE_UDP_STREAM,
+} from './conntrack-states.ts';
+import { WordMap } from './word-map.ts';
+
+/** Words of a tuple: source (4), destination (4), ports, protocol and zone. */
+const TUPLE = 10;
+const FLOW = TUPLE * 2;
+const PORTS = 8;
+const PROTOCOL = 9;
+/** Marks the tuple of a backend choice (CT_SERVICE), which lives beside the flow of the same addresses. */
+const ZONE_SERVICE = 0x100;
+
+const FLAG_SEEN_REPLY = 1;
+const FLAG_ASSURED = 2;
+const FLAG_SERVICE = 4;
+const FLAG_USED = 8;
+
+/** A UDP flow answered and still alive after this long is a stream (nf_conntrack_proto_udp.c). */
+const UDP_STREAM_AFTER_MS = 2000;
+/** Flows looked at for a victim when the table is full. */
+const EVICTION_BUDGET = 64;
+/** Flows looked at for expiry each time one is added. */
+const COLLECT_PER_INSERT = 4;
+
+/** nf_conntrack_max as kube-proxy sets it: 32768 per core, at least 131072. */
+export const CONNTRACK_DEFAULT_MAX = 131_072;
+
+/** Addresses as signed words and ports: one direction of a flow that is being decided. */
+export interface FlowTuple {
+  src0: number;
+  src1: number;
+  src2: number;
+  src3: number;
+  dst0: number;
+  dst1: number;
+  dst2: number;
+  dst3: number;
+  srcPort: number;
+  dstPort: number;
+}
+
+export interface ConntrackOptions {
+  readonly maxFlows?: number;
+  readonly timeouts?: ConntrackTimeouts;
+  /** Perturbs the hash. */
+  readonly seed?: number;
+}
+
+/** One direction of a flow in a dump. */
+export interface ConntrackTuple {
+  readonly source: string;
+  readonly destination: string;
+  /** 0 for protocols without ports; the echo id for ICMP. */
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** One flow in a dump. */
+export interface ConntrackEntry {
+  readonly version: 4 | 6;
+  readonly protocol: number;
+  /** As `conntrack -L` names it; '' for UDP and ICMP. */
+  readonly state: string;
+  readonly original: ConntrackTuple;
+  readonly reply: ConntrackTuple;
+  readonly expiresInSeconds: number;
+  readonly seenReply: boolean;
+  readonly assured: boolean;
+  /** True for a remembered backend choice of ebpf mode: `reply` is meaningless there. */
+  readonly isServiceChoice: boolean;
+  /** `namespace/name:port` of the Service that was used, or ''. */
+  readonly service: string;
+}
+
+export class Conntrack {
+  /** Replaced when the mode changes; new timeouts hold from a flow's next packet on. */
+  timeouts: ConntrackTimeouts;
+  maxFlows: number;
+  /** Flows refused because the table was full, and flows thrown out to make room. */
+  readonly counters = { insertFailed: 0, evicted: 0, expired: 0, inserted: 0, invalid: 0 };
+
+  readonly #index: WordMap;
+  #capacity: number;
+  #size = 0;
+  /** First never used flow number; below it, holes are chained through #freeNext. */
+  #highWater = 0;
+  #freeHead = -1;
+  #cursor = 0;
+
+  #tuples: Int32Array;
+  #state: Uint8Array;
+  #flags: Uint8Array;
+  #expiresMs: Float64Array;
+  #createdMs: Float64Array;
+  #traffic: Float64Array; // packets and bytes, original then reply
+  #freeNext: Int32Array;
+  #reverseNat: Int32Array;
+  #backend: Int32Array;
+  #epoch: Int32Array;
+  readonly #service: string[] = [];
+
+  constructor(options: ConntrackOptions = {}) {
+    this.maxFlows = options.maxFlows ?? CONNTRACK_DEFAULT_MAX;
+    this.timeouts = options.timeouts ?? KUBE_PROXY_TIMEOUTS;
+    this.#index = new WordMap(TUPLE, 512, options.seed ?? 0);
+    this.#capacity = Math.min(256, this.maxFlows);
+    this.#tuples = new Int32Array(this.#capacity * FLOW);
+    this.#state = new Uint8Array(this.#capacity);
+    this.#flags = new Uint8Array(this.#capacity);
+    this.#expiresMs = new Float64Array(this.#capacity);
+    this.#createdMs = new Float64Array(this.#capacity);
+    this.#traffic = new Float64Array(this.#capacity * 4);
+    this.#freeNext = new Int32Array(this.#capacity);
+    this.#reverseNat = new Int32Array(this.#capacity);
+    this.#backend = new Int32Array(this.#capacity);
+    this.#epoch = new Int32Array(this.#capacity);
+  }
+
+  /** Flows in the table, expired ones that were not collected yet included. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Bytes held by the typed arrays. */
+  get byteLength(): number {
+    return this.#index.byteLength + this.#capacity * (FLOW * 4 + 2 + 16 + 32 + 16);
+  }
+
+  /** The reference of the flow this packet belongs to, or -1. */
+  find(packet: Packet, nowMs: number): number {
+    this.#stagePacket(packet, 0);
+    return this.#live(nowMs);
+  }
+
+  /**
+   * For a packet quoted inside an ICMP error: the reference whose tuple is the quoted packet's mirror, that is the
+   * direction in which the error travels.
+   */
+  findMirrored(quoted: Packet, nowMs: number): number {
+    const key = this.#index.key;
+    key[0] = quoted.dst0;
+    key[1] = quoted.dst1;
+    key[2] = quoted.dst2;
+    key[3] = quoted.dst3;
+    key[4] = quoted.src0;
+    key[5] = quoted.src1;
+    key[6] = quoted.src2;
+    key[7] = quoted.src3;
+    key[PORTS] = (quoted.dstPort << 16) | quoted.srcPort;
+    key[PROTOCOL] = quoted.protocol;
+    return this.#live(nowMs);
+  }
+
+  /** The remembered backend choice for this packet's client and frontend, or -1 (a flow number, not a reference). */
+  findService(packet: Packet, nowMs: number): number {
+    this.#stagePacket(packet, ZONE_SERVICE);
+    const reference = this.#live(nowMs);
+    return reference < 0 ? -1 : reference >> 1;
+  }
+
+  /** True when a flow already answers to this reply tuple. */
+  isTaken(reply: FlowTuple, protocol: number, nowMs: number): boolean {
+    this.#stageReply(reply, protocol);
+    return this.#live(nowMs) >= 0;
+  }
+
+  /** A SYN on a connection that is over: the flow is to be removed and the packet opens a new one. */
+  isReopening(reference: number, packet: Packet): boolean {
+    if (packet.protocol !== PROTOCOL_TCP || !isTcpOpening(packet.tcpFlags)) return false;
+    const state = this.#state[reference >> 1];
+    return state === STATE_TIME_WAIT || state === STATE_CLOSE;
+  }
+
+  /**
+   * Moves a known flow on with this packet, refreshes its timeout and counts it.
+   * @returns false when the packet is invalid in the flow's state: it is not counted and should be dropped
+   */
+  update(reference: number, packet: Packet, nowMs: number): boolean {
+    const flow = reference >> 1;
+    const direction = reference & 1;
+    const flags = this.#flags[flow];
+    let state = this.#state[flow];
+    switch (packet.protocol) {
+      case PROTOCOL_TCP: {
+        if (packet.l4 < 0) break;
+        const next = nextTcpState(state, direction, packet.tcpFlags);
+        if (next === INVALID) {
+          this.counters.invalid++;
+          return false;
+        }
+        if (next !== IGNORE) state = next;
+        if (state === STATE_ESTABLISHED && (flags & FLAG_SEEN_REPLY) !== 0) this.#flags[flow] |= FLAG_ASSURED;
+        break;
+      }
+      case PROTOCOL_UDP:
+        if ((flags & FLAG_SEEN_REPLY) !== 0 && nowMs - this.#createdMs[flow] > UDP_STREAM_AFTER_MS) {
+          state = STATE_UDP_STREAM;
+          this.#flags[flow] |= FLAG_ASSURED;
+        }
+        break;
+      case PROTOCOL_SCTP: {
+        if (packet.l4 < 0) break;
+        const next = nextSctpState(state, direction, firstChunk(packet));
+        if (next === INVALID) {
+          this.counters.invalid++;
+          return false;
+        }
+        if (next !== IGNORE) state = next;
+        break;
+      }
+    }
+    if (direction === 1) this.#flags[flow] |= FLAG_SEEN_REPLY;
+    this.#state[flow] = state;
+    this.#expiresMs[flow] = nowMs + this.timeouts[state] * 1000;
+    const counter = flow * 4 + direction * 2;
+    this.#traffic[counter] += 1;
+    this.#traffic[counter + 1] += packet.totalLength;
+    return true;
+  }
+
+  /** Whether a packet without a flow may open one; otherwise Linux calls it INVALID. */
+  mayOpen(packet: Packet): boolean {
+    switch (packet.protocol) {
+      case PROTOCOL_TCP:
+        return nextTcpState(STATE_NONE, 0, packet.tcpFlags) < INVALID;
+      case PROTOCOL_SCTP:
+        return nextSctpState(STATE_NONE, 0, firstChunk(packet)) < INVALID;
+      case PROTOCOL_ICMP:
+        // Echo, timestamp, information and address mask requests (nf_conntrack_proto_icmp.c).
+        return (
+          packet.icmpType === 8 || packet.icmpType === 13 || packet.icmpType === 15 || packet.icmpType === 17
+        );
+      case PROTOCOL_ICMPV6:
+        return packet.icmpType === 128 || packet.icmpType === 139;
+      default:
+        return true;
+    }
+  }
+
+  /**
+   * Adds a flow whose original tuple is `original` (as the packet arrived) and whose answers look like `reply`.
+   * @param packet the packet that opens it (its state and size), possibly rewritten already
+   * @returns the reference of the original direction, or -1 when the table is full
+   */
+  insert(original: FlowTuple, reply: FlowTuple, packet: Packet, nowMs: number): number {
+    const flow = this.#allocate(nowMs);
+    if (flow < 0) return -1;
+    const base = flow * FLOW;
+    this.#stageReply(original, packet.protocol);
+    this.#store(base);
+    this.#index.set(flow * 2);
+    this.#stageReply(reply, packet.protocol);
+    this.#store(base + TUPLE);
+    this.#index.set(flow * 2 + 1);
+    const state = firstState(packet);
+    this.#begin(flow, state, 0, nowMs);
+    this.#traffic[flow * 4] = 1;
+    this.#traffic[flow * 4 + 1] = packet.totalLength;
+    return flow * 2;
+  }
+
+  /** Remembers a backend choice for this packet's client and frontend. Returns its flow number or -1 when full. */
+  insertService(packet: Packet, backend: number, reverseNat: number, service: string, nowMs: number): number {
+    const flow = this.#allocate(nowMs);
+    if (flow < 0) return -1;
+    this.#stagePacket(packet, ZONE_SERVICE);
+    this.#store(flow * FLOW);
+    this.#tuples.fill(0, flow * FLOW + TUPLE, flow * FLOW + FLOW);
+    this.#index.set(flow * 2);
+    this.#begin(flow, STATE_SERVICE, FLAG_SERVICE, nowMs);
+    this.#backend[flow] = backend;
+    this.#reverseNat[flow] = reverseNat;
+    this.#service[flow] = service;
+    this.touchService(flow, packet, nowMs);
+    return flow;
+  }
+
+  /** Refreshes a backend choice with a packet that used it. */
+  touchService(flow: number, packet: Packet, nowMs: number): void {
+    if (packet.protocol === PROTOCOL_TCP && packet.l4 >= 0) {
+      if (isTcpClosing(packet.tcpFlags)) this.#state[flow] = STATE_SERVICE_CLOSING;
+      else if (isTcpOpening(packet.tcpFlags)) this.#state[flow] = STATE_SERVICE_SYN;
+      else if (this.#state[flow] === STATE_SERVICE_SYN) this.#state[flow] = STATE_SERVICE;
+    } else {
+      this.#state[flow] = STATE_SERVICE_SYN;
+    }
+    this.#expiresMs[flow] = nowMs + this.timeouts[this.#state[flow]] * 1000;
+    this.#traffic[flow * 4] += 1;
+    this.#traffic[flow * 4 + 1] += packet.totalLength;
+  }
+
+  isServiceClosing(flow: number): boolean {
+    return this.#state[flow] === STATE_SERVICE_CLOSING;
+  }
+
+  backendOf(flow: number): number {
+    return this.#backend[flow];
+  }
+  setBackend(flow: number, backend: number, reverseNat: number): void {
+    this.#backend[flow] = backend;
+    this.#reverseNat[flow] = reverseNat;
+  }
+  /** Index of the frontend to restore in answers (ebpf mode), 0 for none. */
+  reverseNatOf(reference: number): number {
+    return this.#reverseNat[reference >> 1];
+  }
+  setReverseNat(reference: number, index: number): void {
+    this.#reverseNat[reference >> 1] = index;
+  }
+  /** The tables' epoch under which the flow was last allowed. */
+  epochOf(reference: number): number {
+    return this.#epoch[reference >> 1];
+  }
+  setEpoch(reference: number, epoch: number): void {
+    this.#epoch[reference >> 1] = epoch;
+  }
+  serviceOf(reference: number): string {
+    return this.#service[reference >> 1];
+  }
+  setService(reference: number, service: string): void {
+    this.#service[reference >> 1] = service;
+  }
+  stateNameOf(reference: number): string {
+    return STATE_NAMES[this.#state[reference >> 1]];
+  }
+  isAnswered(reference: number): boolean {
+    return (this.#flags[reference >> 1] & FLAG_SEEN_REPLY) !== 0;
+  }
+
+  // What a packet of this direction must look like when it leaves: the mirror of the other direction's tuple.
+  // Word 0 to 3 of the wanted source are 4 to 7 of the other tuple, and the other way round.
+
+  /** Word `i` (0 to 3, signed) of the source address a packet of this reference leaves with. */
+  leavingSource(reference: number, i: number): number {
+    return this.#tuples[(reference ^ 1) * TUPLE + 4 + i];
+  }
+  leavingSourcePort(reference: number): number {
+    return this.#tuples[(reference ^ 1) * TUPLE + PORTS] & 0xffff;
+  }
+  /** Word `i` of the destination address a packet of this reference leaves with. */
+  leavingDestination(reference: number, i: number): number {
+    return this.#tuples[(reference ^ 1) * TUPLE + i];
+  }
+  leavingDestinationPort(reference: number): number {
+    return this.#tuples[(reference ^ 1) * TUPLE + PORTS] >>> 16;
+  }
+
+  /** Whether packets of this direction change source or destination (address or port). */
+  changesSource(reference: number): boolean {
+    return this.#differs(reference, 0, (reference ^ 1) * TUPLE + 4, 16, 0);
+  }
+  changesDestination(reference: number): boolean {
+    return this.#differs(reference, 4, (reference ^ 1) * TUPLE, 0, 16);
+  }
+  #differs(reference: number, at: number, other: number, shift: number, otherShift: number): boolean {
+    const tuples = this.#tuples;
+    const own = reference * TUPLE;
+    return (
+      tuples[own + at + 3] !== tuples[other + 3] ||
+      ((tuples[own + PORTS] >>> shift) & 0xffff) !==
+        ((tuples[(reference ^ 1) * TUPLE + PORTS] >>> otherShift) & 0xffff) ||
+      tuples[own + at + 2] !== tuples[other + 2] ||
+      tuples[own + at + 1] !== tuples[other + 1] ||
+      tuples[own + at] !== tuples[other]
+    );
+  }
+
+  /** Removes the flow of a reference. */
+  remove(reference: number): void {
+    this.#free(reference >> 1);
+  }
+
+  /** Removes every flow that `matches`; for clean-up when tables change, not for the packet path. */
+  removeWhere(matches: (entry: ConntrackEntry) => boolean, nowMs: number): number {
+    let removed = 0;
+    for (let flow = 0; flow < this.#highWater; flow++) {
+      if ((this.#flags[flow] & FLAG_USED) === 0 || !matches(this.#entry(flow, nowMs))) continue;
+      this.#free(flow);
+      removed++;
+    }
+    return removed;
+  }
+
+  /**
+   * Looks at up to `budget` flows from where the last call stopped and removes the expired ones.
+   * @returns how many were removed
+   */
+  collectGarbage(nowMs: number, budget: number): number {
+    let removed = 0;
+    for (let i = Math.min(budget, this.#highWater); i > 0; i--) {
+      if (this.#cursor >= this.#highWater) this.#cursor = 0;
+      const flow = this.#cursor++;
+      if ((this.#flags[flow] & FLAG_USED) !== 0 && this.#expiresMs[flow] <= nowMs) {
+        this.#free(flow);
+        removed++;
+      }
+    }
+    this.counters.expired += removed;
+    return removed;
+  }
+
+  /** The flows alive at `nowMs`, in no particular order, at most `limit`. */
+  list(nowMs: number, limit = Number.POSITIVE_INFINITY): ConntrackEntry[] {
+    const entries: ConntrackEntry[] = [];
+    for (let flow = 0; flow < this.#highWater && entries.length < limit; flow++) {
+      if ((this.#flags[flow] & FLAG_USED) === 0 || this.#expiresMs[flow] <= nowMs) continue;
+      entries.push(this.#entry(flow, nowMs));
+    }
+    return entries;
+  }
+
+  #entry(flow: number, nowMs: number): ConntrackEntry {
+    const protocol = this.#tuples[flow * FLOW + PROTOCOL] & 0xff;
+    const flags = this.#flags[flow];
+    return {
+      version: this.#tuples[flow * FLOW + 2] === 0xffff && this.#tuples[flow * FLOW] === 0 ? 4 : 6,
+      protocol,
+      state: STATE_NAMES[this.#state[flow]],
+      original: this.#tupleOf(flow, 0),
+      reply: this.#tupleOf(flow, 1),
+      expiresInSeconds: Math.max(0, Math.ceil((this.#expiresMs[flow] - nowMs) / 1000)),
+      seenReply: (flags & FLAG_SEEN_REPLY) !== 0,
+      assured: (flags & FLAG_ASSURED) !== 0,
+      isServiceChoice: (flags & FLAG_SERVICE) !== 0,
+      service: this.#service[flow],
+    };
+  }
+
+  #tupleOf(flow: number, direction: number): ConntrackTuple {
+    const base = flow * FLOW + direction * TUPLE;
+    const words = (at: number): string =>
+      formatAddressWords(
+        this.#tuples[at] >>> 0,
+        this.#tuples[at + 1] >>> 0,
+        this.#tuples[at + 2] >>> 0,
+        this.#tuples[at + 3] >>> 0,
+      );
+    return {
+      source: words(base),
+      destination: words(base + 4),
+      sourcePort: this.#tuples[base + PORTS] >>> 16,
+      destinationPort: this.#tuples[base + PORTS] & 0xffff,
+      packets: this.#traffic[flow * 4 + direction * 2],
+      bytes: this.#traffic[flow * 4 + direction * 2 + 1],
+    };
+  }
+
+  // The staged key's reference when its flow is alive; an expired one is removed on the way.
+  #live(nowMs: number): number {
+    const reference = this.#index.find();
+    if (reference < 0) return -1;
+    if (this.#expiresMs[reference >> 1] > nowMs) return reference;
+    this.#free(reference >> 1);
+    this.counters.expired++;
+    return -1;
+  }
+
+  #begin(flow: number, state: number, flags: number, nowMs: number): void {
+    this.#state[flow] = state;
+    this.#flags[flow] = flags | FLAG_USED;
+    this.#createdMs[flow] = nowMs;
+    this.#expiresMs[flow] = nowMs + this.timeouts[state] * 1000;
+    this.#traffic.fill(0, flow * 4, flow * 4 + 4);
+    this.#reverseNat[flow] = 0;
+    this.#backend[flow] = 0;
+    this.#epoch[flow] = 0;
+    this.#service[flow] = '';
+    this.counters.inserted++;
+  }
+
+  #allocate(nowMs: number): number {
+    this.collectGarbage(nowMs, COLLECT_PER_INSERT);
+    if (this.#size >= this.maxFlows && !this.#evict(nowMs)) {
+      this.counters.insertFailed++;
+      return -1;
+    }
+    this.#size++;
+    const hole = this.#freeHead;
+    if (hole >= 0) {
+      this.#freeHead = this.#freeNext[hole];
+      return hole;
+    }
+    if (this.#highWater === this.#capacity) this.#grow();
+    return this.#highWater++;
+  }
+
+  // Like the kernel's early drop: a flow that saw no answer yet gives way to a new one.
+  #evict(nowMs: number): boolean {
+    for (let i = Math.min(EVICTION_BUDGET, this.#highWater); i > 0; i--) {
+      if (this.#cursor >= this.#highWater) this.#cursor = 0;
+      const flow = this.#cursor++;
+      const flags = this.#flags[flow];
+      if ((flags & FLAG_USED) === 0) continue;
+      if (this.#expiresMs[flow] > nowMs && (flags & (FLAG_ASSURED | FLAG_SERVICE)) !== 0) continue;
+      this.#free(flow);
+      this.counters.evicted++;
+      return true;
+    }
+    return false;
+  }
+
+  #free(flow: number): void {
+    const base = flow * FLOW;
+    this.#unindex(base, flow * 2);
+    if ((this.#flags[flow] & FLAG_SERVICE) === 0) this.#unindex(base + TUPLE, flow * 2 + 1);
+    this.#flags[flow] = 0;
+    this.#service[flow] = '';
+    this.#freeNext[flow] = this.#freeHead;
+    this.#freeHead = flow;
+    this.#size--;
+  }
+
+  #unindex(base: number, reference: number): void {
+    const key = this.#index.key;
+    for (let i = 0; i < TUPLE; i++) key[i] = this.#tuples[base + i];
+    // A flow to itself has one tuple for both directions; the slot belongs to whoever wrote it last.
+    if (this.#index.find() === reference) this.#index.delete();
+  }
+
+  #grow(): void {
+    const capacity = Math.min(this.#capacity * 2, Math.max(this.maxFlows, this.#capacity + 1));
+    this.#tuples = enlarge(this.#tuples, new Int32Array(capacity * FLOW));
+    this.#state = enlarge(this.#state, new Uint8Array(capacity));
+    this.#flags = enlarge(this.#flags, new Uint8Array(capacity));
+    this.#expiresMs = enlarge(this.#expiresMs, new Float64Array(capacity));
+    this.#createdMs = enlarge(this.#createdMs, new Float64Array(capacity));
+    this.#traffic = enlarge(this.#traffic, new Float64Array(capacity * 4));
+    this.#freeNext = enlarge(this.#freeNext, new Int32Array(capacity));
+    this.#reverseNat = enlarge(this.#reverseNat, new Int32Array(capacity));
+    this.#backend = enlarge(this.#backend, new Int32Array(capacity));
+    this.#epoch = enlarge(this.#epoch, new Int32Array(capacity));
+    this.#capacity = capacity;
+  }
+
+  #store(base: number): void {
+    const key = this.#index.key;
+    for (let i = 0; i < TUPLE; i++) this.#tuples[base + i] = key[i];
+  }
+
+  #stagePacket(packet: Packet, zone: number): void {
+    const key = this.#index.key;
+    key[0] = packet.src0;
+    key[1] = packet.src1;
+    key[2] = packet.src2;
+    key[3] = packet.src3;
+    key[4] = packet.dst0;
+    key[5] = packet.dst1;
+    key[6] = packet.dst2;
+    key[7] = packet.dst3;
+    key[PORTS] = (packet.srcPort << 16) | packet.dstPort;
+    key[PROTOCOL] = packet.protocol | zone;
+  }
+
+  #stageReply(tuple: FlowTuple, protocol: number): void {
+    const key = this.#index.key;
+    key[0] = tuple.src0;
+    key[1] = tuple.src1;
+    key[2] = tuple.src2;
+    key[3] = tuple.src3;
+    key[4] = tuple.dst0;
+    key[5] = tuple.dst1;
+    key[6] = tuple.dst2;
+    key[7] = tuple.dst3;
+    key[PORTS] = (tuple.srcPort << 16) | tuple.dstPort;
+    key[PROTOCOL] = protocol;
+  }
+}
+
+function enlarge<T extends Int32Array | Uint8Array | Float64Array>(old: T, next: T): T {
+  next.set(old);
+  return next;
+}
+
+function firstState(packet: Packet): number {
+  switch (packet.protocol) {
+    case PROTOCOL_TCP:
+      return packet.l4 < 0 ? STATE_NONE : nextTcpState(STATE_NONE, 0, packet.tcpFlags);
+    case PROTOCOL_UDP:
+      return STATE_UDP;
+    case PROTOCOL_SCTP:
+      return nextSctpState(STATE_NONE, 0, firstChunk(packet));
+    case PROTOCOL_ICMP:
+    case PROTOCOL_ICMPV6:
+      return STATE_ICMP;
+    default:
+      return STATE_GENERIC;
+  }
+}
+
+function firstChunk(packet: Packet): number {
+  return packet.payload >= 0 && packet.payload < packet.end ? packet.frame[packet.payload] : -1;
+}

@@ -1,0 +1,140 @@
+/**
+ * A hash table from a fixed number of 32-bit words to a non-negative integer, over typed arrays: open addressing
+ * with linear probing, removal by shifting back, load at most one half. Looking up, adding and removing allocate
+ * nothing; only doubling does. The caller writes the key into `key` and then calls a method:
+ *
+ *     map.key[0] = address; map.key[1] = port;
+ *     const value = map.find();
+ */
+
+const EMPTY = -1;
+
+export class WordMap {
+  /** Staging area of the key for the next call. Signed words. */
+  readonly key: Int32Array;
+  readonly #width: number;
+  readonly #seed: number;
+  #keys: Int32Array;
+  #values: Int32Array;
+  #mask: number;
+  #size = 0;
+
+  /** @param width words in a key; @param seed perturbs the hash, so that outsiders cannot aim at one slot */
+  constructor(width: number, initialCapacity = 16, seed = 0) {
+    let slots = 16;
+    while (slots < initialCapacity * 2) slots *= 2;
+    this.#width = width;
+    this.#seed = seed | 0;
+    this.key = new Int32Array(width);
+    this.#keys = new Int32Array(slots * width);
+    this.#values = new Int32Array(slots).fill(EMPTY);
+    this.#mask = slots - 1;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Bytes held by the table. */
+  get byteLength(): number {
+    return this.#keys.byteLength + this.#values.byteLength;
+  }
+
+  /** The value of `key`, or -1. */
+  find(): number {
+    return this.#values[this.#slotOf(this.key, 0)];
+  }
+
+  /** Sets the value (>= 0) of `key`, replacing an earlier one. */
+  set(value: number): void {
+    let slot = this.#slotOf(this.key, 0);
+    if (this.#values[slot] === EMPTY) {
+      if ((this.#size + 1) * 2 > this.#values.length) {
+        this.#grow();
+        slot = this.#slotOf(this.key, 0);
+      }
+      this.#size++;
+      const base = slot * this.#width;
+      for (let i = 0; i < this.#width; i++) this.#keys[base + i] = this.key[i];
+    }
+    this.#values[slot] = value;
+  }
+
+  /** Removes `key`; false when it was not there. */
+  delete(): boolean {
+    const slot = this.#slotOf(this.key, 0);
+    if (this.#values[slot] === EMPTY) return false;
+    this.#size--;
+    this.#closeGap(slot);
+    return true;
+  }
+
+  clear(): void {
+    this.#values.fill(EMPTY);
+    this.#size = 0;
+  }
+
+  // Moves back each later member of the probe run whose home lies at or before the hole (Knuth 6.4, algorithm R).
+  #closeGap(hole: number): void {
+    const mask = this.#mask;
+    const values = this.#values;
+    const keys = this.#keys;
+    const width = this.#width;
+    let slot = hole;
+    for (;;) {
+      slot = (slot + 1) & mask;
+      if (values[slot] === EMPTY) break;
+      const home = this.#hash(keys, slot * width) & mask;
+      if (((slot - home) & mask) >= ((slot - hole) & mask)) {
+        values[hole] = values[slot];
+        const to = hole * width;
+        const from = slot * width;
+        for (let i = 0; i < width; i++) keys[to + i] = keys[from + i];
+        hole = slot;
+      }
+    }
+    values[hole] = EMPTY;
+  }
+
+  #slotOf(words: Int32Array, base: number): number {
+    const mask = this.#mask;
+    const values = this.#values;
+    const keys = this.#keys;
+    const width = this.#width;
+    let slot = this.#hash(words, base) & mask;
+    while (values[slot] !== EMPTY) {
+      const at = slot * width;
+      let i = width - 1;
+      while (i >= 0 && keys[at + i] === words[base + i]) i--;
+      if (i < 0) return slot;
+      slot = (slot + 1) & mask;
+    }
+    return slot;
+  }
+
+  #hash(words: Int32Array, base: number): number {
+    let hash = this.#seed;
+    for (let i = base + this.#width - 1; i >= base; i--) {
+      hash = Math.imul(hash ^ words[i], 0x9e3779b1);
+      hash ^= hash >>> 15;
+    }
+    hash = Math.imul(hash, 0x85ebca6b);
+    return hash ^ (hash >>> 13);
+  }
+
+  #grow(): void {
+    const oldKeys = this.#keys;
+    const oldValues = this.#values;
+    const width = this.#width;
+    const slots = oldValues.length * 2;
+    this.#keys = new Int32Array(slots * width);
+    this.#values = new Int32Array(slots).fill(EMPTY);
+    this.#mask = slots - 1;
+    for (let old = 0; old < oldValues.length; old++) {
+      if (oldValues[old] === EMPTY) continue;
+      const slot = this.#slotOf(oldKeys, old * width);
+      this.#values[slot] = oldValues[old];
+      for (let i = 0; i < width; i++) this.#keys[slot * width + i] = oldKeys[old * width + i];
+    }
+  }
+}
