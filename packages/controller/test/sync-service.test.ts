@@ -53,6 +53,7 @@ beforeAll(async () => {
     lab,
     settings: { mode: lab.mode } as ClusterSettings,
     joinToken: pki.token,
+    onHeartbeat: () => {},
     nowMs: () => test_.clock.nowMs,
     log,
   });

@@ -34,6 +34,14 @@ interface Heartbeat {
   message: string;
 }
 
+export interface NodeRegistryOptions {
+  api: Api;
+  labNodes: readonly LabNode[];
+  /** Told of each sign of life, for whoever judges silence. */
+  onHeartbeat: (nodeName: string) => void;
+  nowMs: () => number;
+}
+
 const LEASES = 'leases.coordination.k8s.io';
 const LEASE_NAMESPACE = 'kube-node-lease';
 /** Kubelet's leaseDurationSeconds. */
@@ -64,35 +72,29 @@ const HEALTHY: readonly NodeCondition[] = [
 ];
 
 /**
- * The Node objects behind the agents: registers them, keeps the time of their last heartbeat in memory, and writes only when a
- * condition changes. Whether a silent node is NotReady is for the node lifecycle loop to say.
+ * The Node objects behind the agents: registers them, keeps their last heartbeat in memory, and writes only when a condition
+ * changes. Whether a silent node is NotReady is for the node lifecycle loop to say.
  */
 export class NodeRegistry {
   readonly #api: Api;
   readonly #labNodes: ReadonlyMap<string, LabNode>;
   readonly #nowMs: () => number;
-  readonly #startedMs: number;
+  readonly #onHeartbeat: (nodeName: string) => void;
   readonly #heartbeats = new Map<string, Heartbeat>();
 
-  constructor(options: { api: Api; labNodes: readonly LabNode[]; nowMs: () => number }) {
+  constructor(options: NodeRegistryOptions) {
     this.#api = options.api;
     this.#labNodes = new Map(options.labNodes.map((node) => [node.name, node]));
     this.#nowMs = options.nowMs;
-    this.#startedMs = options.nowMs();
-  }
-
-  /**
-   * When the node was last heard of. A node not heard of since this process started counts from that start: a controller that was away knows
-   * nothing against it.
-   */
-  lastHeartbeatMs(nodeName: string): number {
-    return this.#heartbeats.get(nodeName)?.atMs ?? this.#startedMs;
+    this.#onHeartbeat = options.onHeartbeat;
   }
 
   async heartbeat(nodeName: string, ready: boolean, reason = '', message = ''): Promise<void> {
     this.#heartbeats.set(nodeName, { atMs: this.#nowMs(), ready, reason, message });
+    this.#onHeartbeat(nodeName);
     const node = this.#get(nodeName);
-    if (node !== undefined) await this.#writeConditions(node, [this.#readyCondition(nodeName)]);
+    // All that a heartbeat vouches for, so that a node marked Unknown is whole again with one write.
+    if (node !== undefined) await this.#writeConditions(node, [...HEALTHY, this.#readyCondition(nodeName)]);
   }
 
   /** Creates the Node or brings it up to date. What others wrote on it stays. */
@@ -198,7 +200,7 @@ export class NodeRegistry {
       reason: heartbeat?.reason || (ready ? 'KubeletReady' : 'KubeletNotReady'),
       message:
         heartbeat?.message ||
-        (ready ? 'the agent posts ready status' : 'the agent has not posted ready status yet'),
+        (ready ? 'kubelet is posting ready status' : 'kubelet has not posted ready status yet'),
     };
   }
 
