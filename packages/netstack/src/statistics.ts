@@ -1,0 +1,80 @@
+/** Counters of one stack, after the names of /proc/net/snmp and /proc/net/netstat. */
+export interface Statistics {
+  framesIn: number;
+  framesOut: number;
+  bytesIn: number;
+  bytesOut: number;
+  malformedFrames: number;
+  foreignFrames: number;
+  checksumErrors: number;
+  queueDrops: number;
+  noRoute: number;
+  reassembled: number;
+  reassemblyFailures: number;
+  fragmentsCreated: number;
+  segmentsIn: number;
+  segmentsOut: number;
+  retransmits: number;
+  timeouts: number;
+  fastRecoveries: number;
+  resetsOut: number;
+  challengeAcks: number;
+  activeOpens: number;
+  passiveOpens: number;
+  attemptFails: number;
+  synDrops: number;
+  pawsDrops: number;
+  outOfOrderSegments: number;
+  outOfOrderDrops: number;
+  zeroWindowProbes: number;
+  pathMtuChanges: number;
+  datagramsIn: number;
+  datagramsOut: number;
+  datagramDrops: number;
+  noPorts: number;
+  icmpIn: number;
+  icmpOut: number;
+  icmpRateLimited: number;
+  neighborFailures: number;
+}
+
+export function newStatistics(): Statistics {
+  return {
+    framesIn: 0,
+    framesOut: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    malformedFrames: 0,
+    foreignFrames: 0,
+    checksumErrors: 0,
+    queueDrops: 0,
+    noRoute: 0,
+    reassembled: 0,
+    reassemblyFailures: 0,
+    fragmentsCreated: 0,
+    segmentsIn: 0,
+    segmentsOut: 0,
+    retransmits: 0,
+    timeouts: 0,
+    fastRecoveries: 0,
+    resetsOut: 0,
+    challengeAcks: 0,
+    activeOpens: 0,
+    passiveOpens: 0,
+    attemptFails: 0,
+    synDrops: 0,
+    pawsDrops: 0,
+    outOfOrderSegments: 0,
+    outOfOrderDrops: 0,
+    zeroWindowProbes: 0,
+    pathMtuChanges: 0,
+    datagramsIn: 0,
+    datagramsOut: 0,
+    datagramDrops: 0,
+    noPorts: 0,
+    icmpIn: 0,
+    icmpOut: 0,
+    icmpRateLimited: 0,
+    neighborFailures: 0,
+  };
+}
