@@ -1,26 +1,39 @@
 import { posix } from 'node:path';
 
-/** A container's files: what was mounted plus what its commands write. Held in memory, bounded, gone with the container. */
+/**
+ * A container's files: what is mounted, read through so that updates show, plus what its commands write. Held in
+ * memory, bounded, gone with the container.
+ */
 export class Files {
   readonly #files = new Map<string, Buffer>();
   readonly #directories = new Set<string>(['/', '/tmp', '/etc', '/root', '/home', '/var', '/usr', '/bin']);
+  readonly #mounted: ReadonlyMap<string, string>;
   #bytes = 0;
 
-  constructor(initial: Iterable<readonly [string, string | Uint8Array]> = []) {
+  constructor(
+    initial: Iterable<readonly [string, string | Uint8Array]> = [],
+    mounted: ReadonlyMap<string, string> = new Map(),
+  ) {
+    this.#mounted = mounted;
+    for (const path of mounted.keys()) this.makeDirectory(posix.dirname(path));
     for (const [path, content] of initial) this.write(path, Buffer.from(content as Uint8Array));
   }
 
   read(path: string): Buffer | undefined {
-    return path === '/dev/null' ? Buffer.alloc(0) : this.#files.get(path);
+    if (path === '/dev/null') return Buffer.alloc(0);
+    const own = this.#files.get(path);
+    if (own) return own;
+    const mounted = this.#mounted.get(path);
+    return mounted === undefined ? undefined : Buffer.from(mounted);
   }
 
   /** Throws an Error whose message is errno's text. */
   write(path: string, content: Uint8Array, append = false): void {
     if (path === '/dev/null') return;
     if (this.#directories.has(path)) throw new Error('Is a directory');
-    const before = this.#files.get(path);
+    const before = this.#files.get(path) ?? (append ? this.read(path) : undefined);
     const next = append && before ? Buffer.concat([before, content]) : Buffer.from(content);
-    const bytes = this.#bytes - (before?.length ?? 0) + next.length;
+    const bytes = this.#bytes - (this.#files.get(path)?.length ?? 0) + next.length;
     if (bytes > MAX_BYTES || (!before && this.#files.size >= MAX_FILES))
       throw new Error('No space left on device');
     for (let parent = posix.dirname(path); !this.#directories.has(parent); parent = posix.dirname(parent))
@@ -34,7 +47,9 @@ export class Files {
   }
 
   exists(path: string): boolean {
-    return path === '/dev/null' || this.#files.has(path) || this.#directories.has(path);
+    return (
+      path === '/dev/null' || this.#files.has(path) || this.#mounted.has(path) || this.#directories.has(path)
+    );
   }
 
   makeDirectory(path: string): void {
@@ -64,7 +79,7 @@ export class Files {
   list(path: string): string[] {
     const prefix = path === '/' ? '/' : `${path}/`;
     const names = new Set<string>();
-    for (const name of [...this.#files.keys(), ...this.#directories]) {
+    for (const name of [...this.#files.keys(), ...this.#mounted.keys(), ...this.#directories]) {
       if (name.startsWith(prefix) && name.length > prefix.length)
         names.add(name.slice(prefix.length).split('/')[0]!);
     }

@@ -67,7 +67,7 @@ export class ShellExit {
 export class Shell implements ExpansionHost {
   readonly host: ShellHost;
   readonly name: string;
-  readonly signal: AbortSignal;
+  signal: AbortSignal;
   readonly variables: Map<string, string>;
   readonly exported: Set<string>;
   readonly functions: Map<string, Command>;
@@ -151,6 +151,12 @@ export class Shell implements ExpansionHost {
       if (value !== undefined) result[name] = value;
     }
     return result;
+  }
+
+  /** The same shell under another signal: what it sets stays set. */
+  withSignal(signal: AbortSignal): Shell {
+    this.signal = signal;
+    return this;
   }
 
   subshell(signal = this.signal): Shell {

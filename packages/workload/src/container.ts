@@ -1,0 +1,153 @@
+import type { Readable, Writable } from 'node:stream';
+import { runProgram } from './programs.ts';
+import { Files } from './shell/files.ts';
+import { Shell } from './shell/interpreter.ts';
+import { emptyInput, outputTo } from './shell/streams.ts';
+import { findTool } from './tools/table.ts';
+import type { Sandbox } from './types.ts';
+
+/** A probe of a container, as far as a built-in workload looks at it: what it must answer. */
+export interface ProbeSpec {
+  httpGet?: { path?: string; port: number | string };
+  tcpSocket?: { port: number | string };
+  grpc?: { port: number; service?: string };
+}
+
+export interface ContainerSpec {
+  name: string;
+  image: string;
+  /** Overrides the image's entry point, as in a Pod's `command`. */
+  command: string[];
+  args: string[];
+  env: Record<string, string>;
+  ports: { name?: string; containerPort: number; protocol?: string }[];
+  probes: { readiness?: ProbeSpec; liveness?: ProbeSpec; startup?: ProbeSpec };
+  /** Mounted files by absolute path; an update of a ConfigMap shows here while the container runs. */
+  files: ReadonlyMap<string, string>;
+  workingDir?: string;
+}
+
+export interface ContainerOutput {
+  stdout(line: string): void;
+  stderr(line: string): void;
+}
+
+export interface Clock {
+  nowMs: () => number;
+  random32: () => number;
+}
+
+export interface ExecStreams {
+  stdin?: Readable;
+  stdout: Writable;
+  stderr: Writable;
+  tty?: boolean;
+  signal?: AbortSignal;
+}
+
+export interface RunningContainer {
+  exited: Promise<{ exitCode: number; reason?: string }>;
+  /** SIGTERM, then SIGKILL after the grace. Resolves when the container has ended. */
+  stop(graceMs: number): Promise<void>;
+  kill(): void;
+  /** Runs a command in the container; resolves to its exit code (127: no such command). */
+  exec(argv: string[], io: ExecStreams): Promise<number>;
+}
+
+/** What every program of a container shares. */
+export interface ProgramContext {
+  sandbox: Sandbox;
+  spec: ContainerSpec;
+  output: ContainerOutput;
+  clock: Clock;
+  files: Files;
+  /** SIGTERM. */
+  terminate: AbortSignal;
+  /** SIGKILL: nothing of the container may go on after it. */
+  kill: AbortSignal;
+  /** Runs a script or command of the container in the built-in shell. */
+  shell(signal: AbortSignal): Shell;
+}
+
+const EXIT_KILLED = 137;
+
+/** Starts an embedded container: its sockets are the pod's, its program runs in this process. */
+export function startContainer(
+  sandbox: Sandbox,
+  spec: ContainerSpec,
+  output: ContainerOutput,
+  clock: Clock,
+): RunningContainer {
+  const terminate = new AbortController();
+  const kill = new AbortController();
+  const files = new Files([], spec.files);
+  const shell = (signal: AbortSignal): Shell =>
+    new Shell(
+      { sandbox, files, tools: findTool, ...clock },
+      {
+        environment: {
+          PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+          HOME: '/root',
+          HOSTNAME: sandbox.hostname,
+          ...spec.env,
+        },
+        directory: spec.workingDir ?? '/',
+        signal,
+      },
+    );
+  const context: ProgramContext = {
+    sandbox,
+    spec,
+    output,
+    clock,
+    files,
+    terminate: terminate.signal,
+    kill: kill.signal,
+    shell,
+  };
+  const killed = new Promise<{ exitCode: number }>((resolve) => {
+    kill.signal.addEventListener('abort', () => resolve({ exitCode: EXIT_KILLED }), { once: true });
+  });
+  const program = runProgram(context).then(
+    (exitCode) => ({ exitCode }),
+    (error: Error) => {
+      output.stderr(error.message);
+      return { exitCode: 1, reason: 'Error' };
+    },
+  );
+  const exited = Promise.race([program, killed]);
+  // Sockets and shells of the container end with it, whichever way it ends.
+  void exited.then(() => kill.abort());
+
+  return {
+    exited,
+    async stop(graceMs) {
+      terminate.abort();
+      const timer = setTimeout(() => kill.abort(), graceMs);
+      await exited;
+      clearTimeout(timer);
+    },
+    kill: () => kill.abort(),
+    async exec(argv, io) {
+      if (argv.length === 0) return 126;
+      const signals = [kill.signal, ...(io.signal ? [io.signal] : [])];
+      const signal = AbortSignal.any(signals);
+      const child = shell(signal);
+      const stdin = io.stdin ?? emptyInput();
+      if (io.tty && isBareShell(argv)) {
+        const { runTerminal } = await import('./shell/terminal.ts');
+        return runTerminal(child, { stdin, output: io.stdout });
+      }
+      if (io.tty) child.exported.add('TERM');
+      return child.callWith(argv, { stdin, stdout: outputTo(io.stdout), stderr: outputTo(io.stderr) });
+    },
+  };
+}
+
+function isBareShell(argv: readonly string[]): boolean {
+  const name = argv[0]!.split('/').at(-1)!;
+  return (
+    ['sh', 'bash', 'ash', 'dash'].includes(name) &&
+    argv.slice(1).every((argument) => /^-[il]+$/.test(argument))
+  );
+}
