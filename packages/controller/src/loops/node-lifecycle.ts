@@ -10,10 +10,12 @@ export interface NodeLifecycleOptions {
   graceMs: number;
   /** The same for nodes that were there when this process started: their agents first have to find it again. */
   startupGraceMs: number;
+  /** When each node was last heard of, where someone keeps that in memory; without it Leases are watched. */
+  lastHeartbeatMs?: (nodeName: string) => number;
 }
 
 export interface NodeLifecycle extends Loop {
-  /** A sign of life from a node's agent. Renewed Leases and reported heartbeat times count as well. */
+  /** A sign of life from a node's agent. */
   heartbeat(nodeName: string): void;
 }
 
@@ -88,6 +90,7 @@ export function startNodeLifecycleController(
     queue.add(name);
   });
   const stopLeases = api.watch<Lease>('leases.coordination.k8s.io', ({ type, object, previous }) => {
+    if (options.lastHeartbeatMs !== undefined) return;
     if (object.metadata.namespace !== LEASE_NAMESPACE || type === 'DELETED') return;
     if (object.spec?.renewTime !== previous?.spec?.renewTime) heard(object.metadata.name);
   });
@@ -102,21 +105,25 @@ export function startNodeLifecycleController(
 
   let timer = clock.setTimer(tick, tickMs);
   function tick(): void {
-    const nowMs = clock.nowMs();
-    for (const [name, atMs] of deadlineMs) if (nowMs > atMs) queue.add(name);
+    for (const name of deadlineMs.keys()) {
+      const node = api.get<Node>(NODES, '', name);
+      if (node !== undefined && isSilent(name) !== (readiness(node) === 'Unknown')) queue.add(name);
+    }
     timer = clock.setTimer(tick, tickMs);
   }
 
   function heard(name: string): void {
     const before = deadlineMs.get(name);
     if (before === undefined) return;
-    const nowMs = clock.nowMs();
-    deadlineMs.set(name, Math.max(before, nowMs + options.graceMs));
-    if (nowMs > before) queue.add(name);
+    const wasSilent = isSilent(name);
+    deadlineMs.set(name, Math.max(before, clock.nowMs() + options.graceMs));
+    if (wasSilent) queue.add(name);
   }
 
   function isSilent(name: string): boolean {
-    return clock.nowMs() > (deadlineMs.get(name) ?? Infinity);
+    const lastMs = options.lastHeartbeatMs?.(name) ?? -Infinity;
+    const atMs = Math.max(deadlineMs.get(name) ?? Infinity, lastMs + options.graceMs);
+    return clock.nowMs() > atMs;
   }
 
   async function reconcile(name: string): Promise<undefined> {
