@@ -1,9 +1,10 @@
 import { type FieldError, invalidField, requiredField } from '@podwire/kube/field-error';
 import type { KubeObject } from '@podwire/kube/object';
 import { ALL_VERBS, type ResourceInfo } from '@podwire/kube/resources';
-import { customResourceSchema } from '@podwire/kube/schema';
+import { customResourceSchema, type Schema } from '@podwire/kube/schema';
+import { decodeCustom } from '@podwire/kube/schema-decode';
 import type { CustomType, PrinterColumn, ResourceType } from './resource-types.ts';
-import { fillDefaults, pruneUnknown } from './schema-pruning.ts';
+import { fillDefaults } from './schema-defaults.ts';
 import { schemaErrors } from './schema-validation.ts';
 
 export const DEFINITIONS = 'customresourcedefinitions.apiextensions.k8s.io';
@@ -72,10 +73,12 @@ export function typesOf(definition: Definition): ResourceType[] {
   });
 }
 
+const ANYTHING: Schema = { 'x-kubernetes-preserve-unknown-fields': true };
+
 function customType(definition: Definition, version: DefinitionVersion, storageVersion: string): CustomType {
   const schema = customResourceSchema(definition, version.name) ?? {};
   // Metadata has rules of its own, the same for every kind.
-  const content = { ...schema, properties: { ...schema.properties, metadata: {} } };
+  const content = { ...schema, properties: { ...schema.properties, metadata: ANYTHING } };
   const { scale, status } = version.subresources ?? {};
   const { listKind, kind } = definition.spec.names;
   return {
@@ -87,9 +90,9 @@ function customType(definition: Definition, version: DefinitionVersion, storageV
     ...(scale !== undefined && { scale }),
     printerColumns: version.additionalPrinterColumns ?? [],
     selectableFields: (version.selectableFields ?? []).map((each) => each.jsonPath.replace(/^\./, '')),
-    schema,
+    schema: content,
     applyDefaults: (object) => fillDefaults(content, object),
-    prune: (object) => pruneUnknown(content, object),
+    prune: (object) => decodeCustom(content, object),
     validate: (object) => schemaErrors(content, object),
   };
 }
