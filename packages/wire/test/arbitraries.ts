@@ -10,8 +10,10 @@ export const ipv6 = fc.uint8Array({ minLength: 16, maxLength: 16 });
 
 /** Random bytes whose first byte is often `first`, so that parsers get past their first test. */
 export function bytesLike(first: number[], maxLength: number): fc.Arbitrary<Uint8Array> {
-  return fc.tuple(fc.uint8Array({ maxLength }), fc.constantFrom(...first, undefined)).map(([bytes, byte]) => {
-    if (byte !== undefined && bytes.length > 0) bytes[0] = byte;
-    return bytes;
-  });
+  return fc
+    .tuple(fc.uint8Array({ maxLength, size: 'max' }), fc.constantFrom(...first, undefined))
+    .map(([bytes, byte]) => {
+      if (byte !== undefined && bytes.length > 0) bytes[0] = byte;
+      return bytes;
+    });
 }

@@ -56,7 +56,12 @@ describe('Internet checksum', () => {
 
   it('equals the definition for any range, alignment of the view, and seed', () => {
     const random = fc.record({
-      bytes: fc.uint8Array({ minLength: 0, maxLength: 700 }),
+      // Short ranges and long ones are summed by different loops; left alone, fast-check prefers the short.
+      bytes: fc.oneof(
+        fc.uint8Array({ maxLength: 40 }),
+        fc.uint8Array({ minLength: 90, maxLength: 200, size: 'max' }),
+        fc.uint8Array({ maxLength: 700, size: 'max' }),
+      ),
       shift: fc.nat(7),
       from: fc.nat(20),
       seed: fc.nat(0xfffffff),

@@ -368,7 +368,13 @@ describe('ICMP errors', () => {
     ['no source', udp('0.0.0.0', '10.0.0.2')],
     ['a loopback source', udp('127.0.0.1', '10.0.0.2')],
     ['a multicast source', udp('224.0.0.1', '10.0.0.2')],
+    ['a redirect', buildIp({ ...v6, protocol: 58, payload: hex(`89 00 0000 ${'00'.repeat(36)}`) })],
+    [
+      'an ICMPv6 error of unknown type',
+      buildIp({ ...v6, protocol: 58, payload: hex('7f 00 0000 00000000') }),
+    ],
     ['no IPv6 source', udp('::', 'fd00::1')],
+    ['an IPv6 loopback source', udp('::1', 'fd00::1')],
     ['an IPv6 multicast source', udp('ff02::1', 'fd00::1')],
   ])('is not sent about %s', (_, frame) => {
     expect(allowed(frame)).toBe(false);

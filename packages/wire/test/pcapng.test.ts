@@ -74,7 +74,7 @@ describe('pcapng files', () => {
       fc.record(
         {
           timestampNs: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
-          data: fc.uint8Array({ maxLength: 60 }),
+          data: fc.uint8Array({ maxLength: 60, size: 'max' }),
           comment: fc.string({ unit: 'binary' }),
           direction: fc.constantFrom('inbound' as const, 'outbound' as const),
         },
