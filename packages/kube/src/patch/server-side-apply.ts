@@ -366,7 +366,9 @@ function applyOnce(request: ApplyRequest, config: KubeObject, force: boolean): K
   }
   own.set = set;
   const merged = mergeFields(liveObject, config, schema);
-  const next = prune(merged, schema, before, named, owners);
+  // Laid over again, so that an empty struct the configuration names does not go with its last field.
+  const pruned = prune(merged, schema, before, named, owners);
+  const next = mergeFields(pruned, config, schema) as Record<string, unknown>;
   const change = compareFields(liveObject, next, schema);
   const touched = unionOf(change.modified, change.added);
   const conflicts = owners
