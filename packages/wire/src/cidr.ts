@@ -50,7 +50,7 @@ export function containsBytes(cidr: Cidr, bytes: Uint8Array): boolean {
   const whole = cidr.prefixLength >>> 3;
   for (let i = 0; i < whole; i++) if (bytes[i] !== cidr.bytes[i]) return false;
   const rest = cidr.prefixLength & 7;
-  return rest === 0 || ((bytes[whole] ^ cidr.bytes[whole]) & (0xff00 >> rest) & 0xff) === 0;
+  return rest === 0 || ((bytes[whole] ^ cidr.bytes[whole]) & (0xff00 >> rest)) === 0;
 }
 
 /** Whether every address of `inner` is in `outer`. */

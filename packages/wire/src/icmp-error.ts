@@ -73,7 +73,6 @@ export function emitIcmpError(packet: Packet, error: IcmpError, out: Uint8Array)
   const end = icmp + 8 + quoteLength;
   out[icmp] = error.type;
   out[icmp + 1] = error.code;
-  writeU16(out, icmp + 2, 0);
   writeU32(out, icmp + 4, error.rest);
   out.set(frame.subarray(l3, l3 + quoteLength), icmp + 8);
   if (isV4) {

@@ -144,8 +144,30 @@ describe('pcapng files', () => {
       ]),
       'was not declared',
     ],
+    [
+      'a packet longer than its block',
+      Buffer.concat([
+        encodeSectionHeader(''),
+        encodeInterface({}),
+        hex('06000000 20000000 00000000 00000000 00000000 01000000 01000000 20000000'),
+      ]),
+      'longer than its block',
+    ],
   ])('says what is wrong with %s', (_, bytes, why) => {
     expect(decodePcapng(bytes).error).toContain(why);
+  });
+
+  it('reads timestamps finer than nanoseconds', () => {
+    const picoseconds = encodePcapng(
+      '',
+      [{}],
+      [{ interfaceId: 0, timestampNs: 1_234_567n, data: hex('00') }],
+    );
+    // Behind the section header come block header, link type and snap length, option header.
+    const at = encodeSectionHeader('').length + 8 + 8 + 4;
+    expect(picoseconds[at]).toBe(9);
+    picoseconds[at] = 12;
+    expect(decodePcapng(picoseconds).packets[0].timestampNs).toBe(1_234n);
   });
 
   it('keeps what stands before the cut of a crashed writer', () => {

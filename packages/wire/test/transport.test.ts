@@ -157,6 +157,7 @@ describe('TCP', () => {
   it.each([
     ['length 0', '02 00 0582'],
     ['length 1', '02 01 0582'],
+    ['length 1 and an unknown kind', '1e 01 01 01'],
     ['length past the header', '01 01 02 04'],
     ['kind without length', '01 01 01 02'],
     ['MSS of another size', '02 03 05 01'],
