@@ -55,13 +55,13 @@ export function startJobController(context: LoopContext): Loop {
     const { uid } = job.metadata;
     const candidates = api
       .list<Pod>('pods', { namespace })
-      .filter((pod) => (controllerOf(pod)?.uid ?? uid) === uid);
+      .filter((pod) => (controllerOf(pod)?.uid ?? (job.spec.selector && uid)) === uid);
     const pods = await claim({
       api,
       resource: 'pods',
       owner: job,
       candidates,
-      selects: (labels) => matchesLabelSelector(job.spec.selector, labels),
+      selects: (labels) => job.spec.selector === undefined || matchesLabelSelector(job.spec.selector, labels),
     });
     if (isFinished(job)) {
       await Promise.all(pods.map(dropFinalizer));
@@ -80,37 +80,35 @@ export function startJobController(context: LoopContext): Loop {
     const before = job.status ?? {};
     const status: JobStatus = { ...structuredClone(before) };
     const completions = spec.completions;
-    const indexed = spec.completionMode === 'Indexed';
     const suspended = spec.suspend === true;
     if (status.startTime === undefined && !suspended) status.startTime = formatTime(nowMs);
 
-    const fresh = countFinished(job, pods, status, completions ?? 0);
-    if (fresh.succeeded.length > 0) failures.delete(job.metadata.uid);
-    if (fresh.failed.length > 0) {
+    const finished = countFinished(job, pods, status, completions ?? 0);
+    if (finished.newlySucceeded > 0) failures.delete(job.metadata.uid);
+    if (finished.newlyFailed > 0) {
       const known = failures.get(job.metadata.uid)?.count ?? 0;
-      failures.set(job.metadata.uid, { count: known + fresh.failed.length, lastMs: nowMs });
+      failures.set(job.metadata.uid, { count: known + finished.newlyFailed, lastMs: nowMs });
     }
 
     const active = pods.filter((pod) => !isPodFinished(pod) && !isTerminating(pod));
     const deadlineMs = deadlineOf(job, status);
-    const outcome = outcomeOf(job, status, active.length, deadlineMs !== undefined && nowMs >= deadlineMs);
+    const outcome = outcomeOf(job, status, active, deadlineMs !== undefined && nowMs >= deadlineMs);
     const left = outcome === undefined ? await manage(job, status, pods, active) : [];
-    if (outcome !== undefined) {
-      await Promise.all(active.map((pod) => removePod(job, pod, outcome.type === 'Failed')));
-    }
+    if (outcome !== undefined) await Promise.all(active.map((pod) => removePod(job, pod)));
+    if (outcome?.type === 'Failed') setCount(status, 'failed', (status.failed ?? 0) + active.length);
 
     setCount(status, 'active', left.length);
     status.ready = left.filter(isPodReady).length;
     status.terminating = pods.filter((pod) => isTerminating(pod) && !isPodFinished(pod)).length;
-    if (indexed && completions === undefined) delete status.completedIndexes;
+    const uids = (held: readonly Pod[]) => held.map((pod) => pod.metadata.uid);
     status.uncountedTerminatedPods = {
-      ...(fresh.succeeded.length > 0 ? { succeeded: fresh.succeeded.map((pod) => pod.metadata.uid) } : {}),
-      ...(fresh.failed.length > 0 ? { failed: fresh.failed.map((pod) => pod.metadata.uid) } : {}),
+      ...(finished.succeeded.length > 0 ? { succeeded: uids(finished.succeeded) } : {}),
+      ...(finished.failed.length > 0 ? { failed: uids(finished.failed) } : {}),
     };
     noteSuspension(job, status, suspended, nowMs);
     if (outcome !== undefined) finish(job, status, outcome, nowMs);
     if (!jsonEquals(before, status)) await api.update(JOBS, { ...job, status }, { subresource: 'status' });
-    await Promise.all([...fresh.succeeded, ...fresh.failed].map(dropFinalizer));
+    await Promise.all([...finished.succeeded, ...finished.failed].map(dropFinalizer));
     if (outcome !== undefined) return undefined;
 
     const waits = [
@@ -121,37 +119,29 @@ export function startJobController(context: LoopContext): Loop {
     return Number.isFinite(next) ? next : undefined;
   }
 
-  /** Adds finished pods not counted yet to the status. */
-  function countFinished(
-    job: Job,
-    pods: readonly Pod[],
-    status: JobStatus,
-    completions: number,
-  ): { succeeded: Pod[]; failed: Pod[] } {
-    const noted = new Set([
-      ...(status.uncountedTerminatedPods?.succeeded ?? []),
-      ...(status.uncountedTerminatedPods?.failed ?? []),
-    ]);
-    const uncounted = pods.filter(
-      (pod) => pod.metadata.finalizers?.includes(TRACKING_FINALIZER) && !noted.has(pod.metadata.uid),
+  /** Adds finished pods not counted yet to the status. All that still have the finalizer are returned. */
+  function countFinished(job: Job, pods: readonly Pod[], status: JobStatus, completions: number) {
+    const held = pods.filter((pod) => pod.metadata.finalizers?.includes(TRACKING_FINALIZER));
+    const succeeded = held.filter((pod) => pod.status?.phase === 'Succeeded');
+    const failed = held.filter(
+      (pod) =>
+        pod.status?.phase === 'Failed' || (isTerminating(pod) && !isPodFinished(pod) && isAbandoned(pod)),
     );
-    const indexed = job.spec.completionMode === 'Indexed';
-    let succeeded = uncounted.filter((pod) => pod.status?.phase === 'Succeeded');
-    const failed = uncounted.filter(
-      (pod) => pod.status?.phase === 'Failed' || (isTerminating(pod) && isAbandoned(pod)),
-    );
-    if (indexed) {
+    const { succeeded: noted = [], failed: notedFailed = [] } = status.uncountedTerminatedPods ?? {};
+    const isNew = (pod: Pod) => !noted.includes(pod.metadata.uid) && !notedFailed.includes(pod.metadata.uid);
+    const newlySucceeded = succeeded.filter(isNew);
+    const newlyFailed = failed.filter(isNew);
+    if (job.spec.completionMode === 'Indexed') {
       const done = parseIndexes(status.completedIndexes, completions);
-      succeeded = succeeded.filter((pod) => indexOf(pod) >= 0 && indexOf(pod) < completions);
-      for (const pod of succeeded) done.add(indexOf(pod));
+      for (const pod of newlySucceeded) {
+        const index = indexOf(pod);
+        if (index >= 0 && index < completions) done.add(index);
+      }
       if (done.size > 0) status.completedIndexes = formatIndexes(done);
       setCount(status, 'succeeded', done.size);
-    } else setCount(status, 'succeeded', (status.succeeded ?? 0) + succeeded.length);
-    setCount(status, 'failed', (status.failed ?? 0) + failed.length);
-    // Those noted earlier but still held need only lose their finalizer.
-    for (const pod of pods)
-      if (noted.has(pod.metadata.uid)) (pod.status?.phase === 'Succeeded' ? succeeded : failed).push(pod);
-    return { succeeded, failed };
+    } else setCount(status, 'succeeded', (status.succeeded ?? 0) + newlySucceeded.length);
+    setCount(status, 'failed', (status.failed ?? 0) + newlyFailed.length);
+    return { succeeded, failed, newlySucceeded: newlySucceeded.length, newlyFailed: newlyFailed.length };
   }
 
   /** Starts and stops pods; returns those that are to go on. */
@@ -168,7 +158,7 @@ export function startJobController(context: LoopContext): Loop {
     if (active.length > wanted) {
       const sorted = [...active].sort((a, b) => Number(isPodReady(a)) - Number(isPodReady(b)));
       const surplus = new Set(sorted.slice(0, active.length - wanted));
-      await Promise.all([...surplus].map((pod) => removePod(job, pod, false)));
+      await Promise.all([...surplus].map((pod) => removePod(job, pod)));
       return active.filter((pod) => !surplus.has(pod));
     }
     const busy = spec.podReplacementPolicy === 'Failed' ? pods.filter((pod) => !isPodFinished(pod)) : active;
@@ -250,9 +240,9 @@ export function startJobController(context: LoopContext): Loop {
     } else events.record(job, 'Warning', reason, message);
   }
 
-  async function removePod(job: Job, pod: Pod, countsAsFailed: boolean): Promise<void> {
+  async function removePod(job: Job, pod: Pod): Promise<void> {
     const { namespace, name, uid } = pod.metadata;
-    if (!countsAsFailed) await dropFinalizer(pod);
+    await dropFinalizer(pod);
     try {
       await api.delete('pods', namespace!, name, { preconditions: { uid } });
       events.record(job, 'Normal', 'SuccessfulDelete', `Deleted pod: ${name}`);
@@ -317,9 +307,15 @@ function deadlineOf(job: Job, status: JobStatus): number | undefined {
   return Date.parse(status.startTime) + seconds * 1000;
 }
 
-function outcomeOf(job: Job, status: JobStatus, active: number, isLate: boolean): Outcome | undefined {
+function outcomeOf(
+  job: Job,
+  status: JobStatus,
+  activePods: readonly Pod[],
+  isLate: boolean,
+): Outcome | undefined {
   const { completions, backoffLimit = 6 } = job.spec;
-  if ((status.failed ?? 0) > backoffLimit) {
+  const active = activePods.length;
+  if ((status.failed ?? 0) > backoffLimit || restartsExceed(job, activePods, backoffLimit)) {
     const message = 'Job has reached the specified backoff limit';
     return { type: 'Failed', reason: 'BackoffLimitExceeded', message };
   }
@@ -335,4 +331,13 @@ function outcomeOf(job: Job, status: JobStatus, active: number, isLate: boolean)
     reason: 'CompletionsReached',
     message: 'Reached expected number of succeeded pods',
   };
+}
+
+/** Where failed containers are restarted in place, their restarts count as failures. */
+function restartsExceed(job: Job, active: readonly Pod[], backoffLimit: number): boolean {
+  if (job.spec.template.spec.restartPolicy !== 'OnFailure') return false;
+  const restarts = active
+    .flatMap(({ status }) => [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])])
+    .reduce((sum, { restartCount = 0 }) => sum + restartCount, 0);
+  return backoffLimit === 0 ? restarts > 0 : restarts >= backoffLimit;
 }
