@@ -2,6 +2,10 @@
  * Finds members that a JSON text repeats, which `JSON.parse` hides: `duplicate field "spec.replicas"`.
  * The text must be valid JSON; on any other it stops early and reports what it saw.
  */
+
+/** Deeper than any object is; code that walks objects may then recurse. */
+export const MAX_JSON_DEPTH = 1000;
+
 interface Level {
   readonly path: string;
   /** Names seen in an object; undefined for an array. */
@@ -12,8 +16,9 @@ interface Level {
 
 function skipString(text: string, at: number): number {
   for (let i = at + 1; i < text.length; i++) {
-    if (text[i] === '\\') i++;
-    else if (text[i] === '"') return i + 1;
+    const code = text.charCodeAt(i);
+    if (code === 0x5c) i++;
+    else if (code === 0x22) return i + 1;
   }
   return text.length;
 }
@@ -24,7 +29,10 @@ function pathOf(level: Level | undefined): string {
   return level.path === '' ? level.name : `${level.path}.${level.name}`;
 }
 
-/** Each repeated path once, in the order met; one scan, no recursion. */
+/**
+ * Each repeated path once, in the order met; one scan, no recursion. Throws SyntaxError for nesting deeper than
+ * MAX_JSON_DEPTH.
+ */
 export function duplicateFields(text: string): string[] {
   const found = new Set<string>();
   const levels: Level[] = [];
@@ -47,6 +55,7 @@ export function duplicateFields(text: string): string[] {
       i = end;
       continue;
     }
+    if (levels.length > MAX_JSON_DEPTH) throw new SyntaxError('exceeded max depth');
     if (character === '{') {
       levels.push({ path: pathOf(level), names: new Set(), index: 0, name: '' });
       expectName = true;

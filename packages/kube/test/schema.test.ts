@@ -345,6 +345,12 @@ describe('duplicate fields', () => {
     expect(duplicateFields(text)).toEqual(expected);
   });
 
+  test('absurd nesting is refused', () => {
+    expect(() => duplicateFields(`${'['.repeat(2000)}${']'.repeat(2000)}`)).toThrow(SyntaxError);
+    expect(() => duplicateFields('{"a":'.repeat(1_000_000))).toThrow('exceeded max depth');
+    expect(duplicateFields(`${'['.repeat(900)}${']'.repeat(900)}`)).toEqual([]);
+  });
+
   test('JSON made from objects has none, and any text ends', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
