@@ -162,7 +162,7 @@ function applyElementOrder(original: JsonObject, patch: JsonObject, schema: Sche
     }
     if (!Array.isArray(had) && !Array.isArray(change)) continue;
     const list = propertySchema(schema, key);
-    const mergeKey = schema === list ? '' : (list['x-kubernetes-patch-merge-key'] ?? '');
+    const mergeKey = list['x-kubernetes-patch-merge-key'] ?? '';
     let merged: unknown[];
     if (Array.isArray(had) && Array.isArray(change)) {
       checkOrder(change, order, mergeKey);
