@@ -41,14 +41,11 @@ const agent = (nodeName: string): PeerIdentity => ({ role: 'agent', nodeName, se
 let { api, store, clock } = {} as TestApi;
 let nodes: NodeRegistry;
 let reports: ReportApplier;
-let heard: string[];
 
 beforeEach(async () => {
   ({ api, store, clock } = await startApi());
   const nowMs = () => clock.nowMs;
-  heard = [];
-  const onHeartbeat = (name: string) => heard.push(name);
-  nodes = new NodeRegistry({ api, labNodes: [LAB_NODE], onHeartbeat, nowMs });
+  nodes = new NodeRegistry({ api, labNodes: [LAB_NODE], nowMs });
   reports = new ReportApplier({ api, nodes, nowMs });
 });
 
@@ -107,7 +104,8 @@ describe('nodes', () => {
       await nodes.heartbeat('node-1', true);
     }
     expect(store.revision).toBe(before);
-    expect(heard).toHaveLength(21);
+    expect(nodes.lastHeartbeatMs('node-1')).toBe(clock.nowMs);
+    expect(nodes.lastHeartbeatMs('node-2')).toBe(-Infinity);
     await nodes.heartbeat('node-1', false, 'NetworkNotReady', 'no pod CIDR yet');
     expect(condition('Ready')).toMatchObject({
       status: 'False',

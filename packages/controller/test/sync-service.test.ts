@@ -53,7 +53,6 @@ beforeAll(async () => {
     lab,
     settings: { mode: lab.mode } as ClusterSettings,
     joinToken: pki.token,
-    onHeartbeat: () => {},
     nowMs: () => test_.clock.nowMs,
     log,
   });

@@ -37,8 +37,6 @@ interface Heartbeat {
 export interface NodeRegistryOptions {
   api: Api;
   labNodes: readonly LabNode[];
-  /** Told of each sign of life, for whoever judges silence. */
-  onHeartbeat: (nodeName: string) => void;
   nowMs: () => number;
 }
 
@@ -79,19 +77,21 @@ export class NodeRegistry {
   readonly #api: Api;
   readonly #labNodes: ReadonlyMap<string, LabNode>;
   readonly #nowMs: () => number;
-  readonly #onHeartbeat: (nodeName: string) => void;
   readonly #heartbeats = new Map<string, Heartbeat>();
 
   constructor(options: NodeRegistryOptions) {
     this.#api = options.api;
     this.#labNodes = new Map(options.labNodes.map((node) => [node.name, node]));
     this.#nowMs = options.nowMs;
-    this.#onHeartbeat = options.onHeartbeat;
+  }
+
+  /** When the node was last heard of; -Infinity for one that this process has not heard of. */
+  lastHeartbeatMs(nodeName: string): number {
+    return this.#heartbeats.get(nodeName)?.atMs ?? -Infinity;
   }
 
   async heartbeat(nodeName: string, ready: boolean, reason = '', message = ''): Promise<void> {
     this.#heartbeats.set(nodeName, { atMs: this.#nowMs(), ready, reason, message });
-    this.#onHeartbeat(nodeName);
     const node = this.#get(nodeName);
     // All that a heartbeat vouches for, so that a node marked Unknown is whole again with one write.
     if (node !== undefined) await this.#writeConditions(node, [...HEALTHY, this.#readyCondition(nodeName)]);

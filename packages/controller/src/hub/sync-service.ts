@@ -22,23 +22,23 @@ export interface SyncServiceOptions {
   lab: Lab;
   settings: ClusterSettings;
   joinToken: string;
-  /** Told of each agent's sign of life. */
-  onHeartbeat: (nodeName: string) => void;
   nowMs: () => number;
   log: SyncLog;
 }
 
 export interface SyncService {
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** When the node was last heard of; -Infinity for one that this process has not heard of. */
+  lastHeartbeatMs(nodeName: string): number;
   peers(): PeerStatus[];
   stop(): Promise<void>;
 }
 
 /** Serves agents and DNS servers: sends them what they shall see of the store, and puts what they report into the API. */
 export function startSyncService(options: SyncServiceOptions): SyncService {
-  const { api, store, lab, settings, joinToken, onHeartbeat, nowMs, log } = options;
+  const { api, store, lab, settings, joinToken, nowMs, log } = options;
   const source = storeSource(store);
-  const nodes = new NodeRegistry({ api, labNodes: lab.nodes, onHeartbeat, nowMs });
+  const nodes = new NodeRegistry({ api, labNodes: lab.nodes, nowMs });
   const reports = new ReportApplier({ api, nodes, nowMs });
   const complain = (what: string) => (error: unknown) =>
     log.warn({ error: error instanceof Error ? error.message : String(error) }, what);
@@ -62,6 +62,7 @@ export function startSyncService(options: SyncServiceOptions): SyncService {
   leases.unref();
   return {
     handleUpgrade: (request, socket, head) => hub.handleUpgrade(request, socket, head),
+    lastHeartbeatMs: (nodeName) => nodes.lastHeartbeatMs(nodeName),
     peers: () => hub.peers(),
     async stop() {
       clearInterval(leases);
