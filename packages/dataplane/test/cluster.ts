@@ -1,10 +1,10 @@
 /** A small cluster of pipelines for tests: pods send frames, the frames travel, and what arrives is looked at. */
 
-import { buildTcp, buildUdp } from '@podwire/wire/build';
-import { Packet } from '@podwire/wire/packet';
-import { verifyIpv4Checksum } from '@podwire/wire/ipv4';
-import { verifyTransportChecksum } from '@podwire/wire/transport-checksum';
 import { formatAddressWords } from '@podwire/wire/address';
+import { buildTcp, buildUdp } from '@podwire/wire/build';
+import { verifyIpv4Checksum } from '@podwire/wire/ipv4';
+import { Packet } from '@podwire/wire/packet';
+import { verifyTransportChecksum } from '@podwire/wire/transport-checksum';
 import { expect } from 'vitest';
 import type { Outcome } from '../src/outcome.ts';
 import { Pipeline } from '../src/pipeline.ts';
@@ -269,7 +269,15 @@ export class Cluster {
     const reason = outcome.reason;
     switch (outcome.verdict) {
       case 'drop':
-        return { at: `drop ${reason}`, frame: new Uint8Array(0), trace: traces, seen: '', reason, ttl: 0, encapsulations };
+        return {
+          at: `drop ${reason}`,
+          frame: new Uint8Array(0),
+          trace: traces,
+          seen: '',
+          reason,
+          ttl: 0,
+          encapsulations,
+        };
       case 'deliver': {
         const pod = node.pods.find((candidate) => candidate.id === outcome.endpointId)!;
         return arrival(pod.name, outcome, traces, encapsulations);
@@ -283,7 +291,10 @@ export class Cluster {
         }
         const frame = outcome.frame.slice();
         const trace = new PacketTrace();
-        const end = this.#follow(n, this.pipelines[n - 1].fromHost(frame, frame.length, trace), [...traces, trace]);
+        const end = this.#follow(n, this.pipelines[n - 1].fromHost(frame, frame.length, trace), [
+          ...traces,
+          trace,
+        ]);
         return { ...end, reason };
       }
       case 'encap': {
@@ -302,7 +313,15 @@ function arrival(at: string, outcome: Outcome, trace: PacketTrace[], encapsulati
   const packet = new Packet();
   expect(packet.decode(frame), `frame that arrived at ${at} is well formed`).toBe(0);
   expectChecksums(packet);
-  return { at, frame, trace, seen: seenText(packet), reason: outcome.reason, ttl: packet.ttl, encapsulations };
+  return {
+    at,
+    frame,
+    trace,
+    seen: seenText(packet),
+    reason: outcome.reason,
+    ttl: packet.ttl,
+    encapsulations,
+  };
 }
 
 /** `source:port -> destination:port`. */
@@ -336,10 +355,23 @@ export const RST = 0x04;
 
 /** `a.b.c.d:port`, `[v6]:port`. */
 export function tcp(from: string, fromPort: number, to: string, toPort: number, flags: number): Uint8Array {
-  return buildTcp({ src: from, srcPort: fromPort, dst: to, dstPort: toPort, flags, payload: flags === ACK ? 'x' : '' });
+  return buildTcp({
+    src: from,
+    srcPort: fromPort,
+    dst: to,
+    dstPort: toPort,
+    flags,
+    payload: flags === ACK ? 'x' : '',
+  });
 }
 
-export function udp(from: string, fromPort: number, to: string, toPort: number, payload = 'question'): Uint8Array {
+export function udp(
+  from: string,
+  fromPort: number,
+  to: string,
+  toPort: number,
+  payload = 'question',
+): Uint8Array {
   return buildUdp({ src: from, srcPort: fromPort, dst: to, dstPort: toPort, payload });
 }
 

@@ -11,7 +11,12 @@ describe.each(['iptables'] as const)('pod to pod, mode %s', (mode) => {
     ] as const) {
       const b = podAddress(node, id, version);
       const there = cluster.fromPod(1, 1, tcp(a, 1000, b, 80, SYN));
-      expect(there).toMatchObject({ at: `pod-${node}-${id}`, seen: `${a}:1000 -> ${b}:80`, ttl, encapsulations });
+      expect(there).toMatchObject({
+        at: `pod-${node}-${id}`,
+        seen: `${a}:1000 -> ${b}:80`,
+        ttl,
+        encapsulations,
+      });
       const back = cluster.fromPod(node, id, answerTo(there.frame));
       expect(back).toMatchObject({ at: 'pod-1-1', seen: `${b}:80 -> ${a}:1000`, ttl });
       expect(cluster.fromPod(1, 1, tcp(a, 1000, b, 80, ACK))).toMatchObject({ at: `pod-${node}-${id}` });

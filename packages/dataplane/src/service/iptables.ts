@@ -16,6 +16,7 @@ import { RecentLists } from './recent-lists.ts';
 import {
   DROP,
   type Frontend,
+  isLocalSource,
   MASQUERADE,
   type NodeFacts,
   type Origin,
@@ -41,6 +42,7 @@ export class IptablesTranslator implements ServiceTranslator {
   #v6: ServiceRules[] = [];
 
   // The walk in progress.
+  #origin: Origin = 'host';
   #marked = false;
   #verdict: Rule | undefined;
   #service: ServicePort | undefined;
@@ -88,6 +90,7 @@ export class IptablesTranslator implements ServiceTranslator {
 
   translate(packet: Packet, origin: Origin, decision: ServiceDecision, trace?: PacketTrace): void {
     const sets = packet.version === 4 ? this.#v4 : this.#v6;
+    this.#origin = origin;
     this.#marked = false;
     this.#verdict = undefined;
     this.#service = undefined;
@@ -235,15 +238,15 @@ export class IptablesTranslator implements ServiceTranslator {
 
   #isInScope(scope: Rule['sourceScope'], packet: Packet): boolean {
     const facts = this.#facts!;
-    if (scope === 'local') {
-      return facts.localAddresses.has(packet.src0, packet.src1, packet.src2, packet.src3);
-    }
-    const inside = facts.clusterCidrs.find(packet.src0, packet.src1, packet.src2, packet.src3) >= 0;
+    if (scope === 'local') return isLocalSource(facts, packet, this.#origin);
+    const { src0, src1, src2, src3 } = packet;
+    const inside = facts.clusterCidrs.find(src0 | 0, src1 | 0, src2 | 0, src3 | 0) >= 0;
     return inside === (scope === 'inside-cluster');
   }
 
   #isLocalDestination(packet: Packet): boolean {
-    return this.#facts!.localAddresses.has(packet.dst0, packet.dst1, packet.dst2, packet.dst3);
+    const { dst0, dst1, dst2, dst3 } = packet;
+    return this.#facts!.localAddresses.has(dst0 | 0, dst1 | 0, dst2 | 0, dst3 | 0);
   }
 
   #traceDnat(trace: PacketTrace, packet: Packet, dnat: Rule): void {

@@ -1,6 +1,7 @@
 /** Which translator stands behind each mode. */
 
 import type { ServiceMode } from '../tables.ts';
+import { EbpfTranslator } from './ebpf.ts';
 import { IptablesTranslator } from './iptables.ts';
 import type { ServiceTranslator, TranslatorContext } from './translator.ts';
 
@@ -12,6 +13,8 @@ export function createTranslator(mode: ServiceMode, context: TranslatorContext):
   switch (mode) {
     case 'iptables':
       return new IptablesTranslator(context);
+    case 'ebpf':
+      return new EbpfTranslator(context);
     default:
       throw new Error(`Cannot run service mode "${mode}": it is not supported yet; use iptables or ebpf`);
   }

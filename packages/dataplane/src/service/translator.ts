@@ -22,6 +22,19 @@ export interface NodeFacts {
   readonly clusterCidrs: PrefixMap;
 }
 
+/**
+ * Whether the packet was sent by the node itself (iptables: src-type LOCAL). All of 127/8 and ::1 is the node's own when
+ * its stack sends it, and only then: in a lab on one machine other nodes live there too.
+ */
+export function isLocalSource(facts: NodeFacts, packet: Packet, origin: Origin): boolean {
+  if (facts.localAddresses.has(packet.src0 | 0, packet.src1 | 0, packet.src2 | 0, packet.src3 | 0))
+    return true;
+  if (origin !== 'host') return false;
+  return packet.version === 4
+    ? packet.src3 >>> 24 === 127
+    : packet.src0 === 0 && packet.src1 === 0 && packet.src2 === 0 && packet.src3 === 1;
+}
+
 /** What a mode may use of the node it runs in. */
 export interface TranslatorContext {
   readonly nowMs: () => number;
