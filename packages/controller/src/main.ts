@@ -50,7 +50,9 @@ async function run(args: string[]): Promise<void> {
     throw new Error(`Cannot start the controller: --lab and --state-dir are needed\n${USAGE.trimEnd()}`);
   }
   const lab = readLab(values.lab);
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  // Keys, credentials and Secrets are in what is written from here on.
+  process.umask(0o077);
+  mkdirSync(stateDir, { recursive: true });
   const log = createLog(level);
   const controller = await startController({
     lab,

@@ -84,6 +84,17 @@ describe('nodes', () => {
     expect(node().metadata.labels).toMatchObject({ mine: 'yes', 'kubernetes.io/arch': 'arm64', disk: 'ssd' });
   });
 
+  test('a node stays Ready when its agent finds a restarted controller', async () => {
+    await nodes.heartbeat('node-1', true);
+    await nodes.describe('node-1', NODE);
+    const before = store.revision;
+    const restarted = new NodeRegistry({ api, labNodes: [LAB_NODE], nowMs: () => clock.nowMs });
+    await restarted.describe('node-1', NODE);
+    await restarted.heartbeat('node-1', true);
+    expect(condition('Ready')).toMatchObject({ status: 'True' });
+    expect(store.revision).toBe(before);
+  });
+
   test('taints are given once', async () => {
     const taints = [{ key: 'gpu', value: 'yes', effect: 'NoSchedule' }];
     await nodes.describe('node-1', { ...NODE, taints });

@@ -103,11 +103,11 @@ export class NodeRegistry {
     const { annotations, status } = description;
     const nowMs = this.#nowMs();
     const node = this.#get(nodeName);
-    const conditions = mergeConditions(
-      node?.status?.conditions,
-      [...HEALTHY, this.#readyCondition(nodeName)],
-      nowMs,
-    );
+    const before = node?.status?.conditions;
+    // An agent that finds a restarted controller describes its node before its next heartbeat: what was known of it holds until then.
+    const isJudged = before?.some(({ type }) => type === 'Ready') && !this.#heartbeats.has(nodeName);
+    const vouchedFor = isJudged ? [] : [...HEALTHY, this.#readyCondition(nodeName)];
+    const conditions = mergeConditions(before, vouchedFor, nowMs);
     if (node === undefined) {
       const taints = description.taints ?? this.#labNodes.get(nodeName)?.taints ?? [];
       await this.#api.create<NodeObject>('nodes', {
