@@ -360,9 +360,14 @@ export class TcpConnection implements Deadline, EventSource {
     this.mss = Math.max(room - (this.timestamps ? 12 : 0), 48);
   }
 
+  /** Largest window that can be offered: the buffer, as far as the window field and its scale reach. */
+  get receiveLimit(): number {
+    return Math.min(this.core.tcpSettings.receiveBufferBytes, 65_535 << this.rcvScale);
+  }
+
   /** RFC 9293 3.8.6.2.2: worth telling when the window grew by two segments or half the buffer. */
   windowGrewEnough(): boolean {
-    const buffer = this.core.tcpSettings.receiveBufferBytes;
+    const buffer = this.receiveLimit;
     const offered = (this.rcvEdge - this.rcvNxt) | 0;
     const grown = buffer - this.receiveQueue.bytes - offered;
     return grown >= Math.min(buffer >> 1, 2 * this.rcvMss) && (offered < buffer >> 1 || grown >= buffer >> 2);

@@ -56,6 +56,7 @@ export function segmentArrives(c: TcpConnection, s: Segment): void {
   if (c.state === SYN_RECEIVED && (flags & SYN) !== 0 && s.seq === c.irs) {
     if ((flags & ACK) === 0) {
       // The SYN again: our answer was lost.
+      if (s.hasTimestamps && c.timestamps) c.tsRecent = s.timestampValue;
       c.ackNow = true;
       c.wantOutput();
       return;
@@ -218,6 +219,14 @@ function answerOutside(c: TcpConnection, s: Segment, nowMs: number): void {
   if (s.end > s.start || (s.flags & FIN) !== 0) {
     c.ackNow = true;
     c.wantOutput();
+    // Beyond the letter of RFC 7323 5.3, R3: the answer echoes this copy, or the sender would take the time
+    // since its first one for a round trip.
+    const behind = distance(c.rcvNxt, s.seq);
+    const recent = behind > 0 && behind <= c.core.tcpSettings.receiveBufferBytes;
+    if (recent && s.hasTimestamps && c.timestamps && !before(s.timestampValue, c.tsRecent)) {
+      c.tsRecent = s.timestampValue;
+      c.tsRecentMs = nowMs;
+    }
     if (c.state === TIME_WAIT && (s.flags & FIN) !== 0) {
       c.setDeadline('closeDueMs', c.core.tcpSettings.timeWaitMs);
     }

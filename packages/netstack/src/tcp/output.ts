@@ -68,7 +68,7 @@ function retransmitHoles(c: TcpConnection): void {
     pipe += distance(end, start);
     c.timedMs = -1;
     c.core.statistics.retransmits++;
-    sendSegment(c, start, length, ACK | (withFin ? FIN : 0) | (end === c.sndNxt ? PSH : 0));
+    sendSegment(c, start, length, ACK | (withFin ? FIN : 0) | (length > 0 && end === c.sndNxt ? PSH : 0));
     if (c.lossState === LOSS_NONE) return;
   }
 }
@@ -207,7 +207,7 @@ export function sendSegment(c: TcpConnection, seq: number, length: number, flags
 
 // RFC 9293 3.8.6.2.2 and 3.8.6: the right edge never moves left and opens in steps worth sending.
 function offerWindow(c: TcpConnection): number {
-  const buffer = c.core.tcpSettings.receiveBufferBytes;
+  const buffer = c.receiveLimit;
   const offered = Math.max(0, distance(c.rcvEdge, c.rcvNxt));
   const room = buffer - c.receiveQueue.bytes;
   const scale = c.rcvScale;
