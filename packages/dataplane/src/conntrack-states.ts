@@ -26,7 +26,9 @@ export const STATE_SCTP_SHUTDOWN = 18;
 /** ebpf mode: the choice of a backend for a client and a frontend (CT_SERVICE). */
 export const STATE_SERVICE = 19;
 export const STATE_SERVICE_SYN = 20;
+/** A FIN or RST was seen: a SYN may choose another backend. */
 export const STATE_SERVICE_CLOSING = 21;
+export const STATE_SERVICE_RESET = 22;
 
 /** As `conntrack -L` prints them; '' for protocols without states. */
 export const STATE_NAMES: readonly string[] = [
@@ -52,6 +54,7 @@ export const STATE_NAMES: readonly string[] = [
   'SERVICE',
   'SERVICE',
   'SERVICE',
+  'SERVICE',
 ];
 
 /** Seconds a flow may be silent in each state, by state number. */
@@ -59,12 +62,15 @@ export type ConntrackTimeouts = readonly number[];
 
 /** Linux as kube-proxy sets it up: established 24 h, close-wait 1 h; the rest is the kernel's. */
 export const KUBE_PROXY_TIMEOUTS: ConntrackTimeouts = [
-  60, 120, 60, 86_400, 120, 3600, 30, 120, 10, 120, 30, 120, 30, 600, 10, 3, 3, 210, 3, 86_400, 60, 10,
+  60, 120, 60, 86_400, 120, 3600, 30, 120, 10, 120, 30, 120, 30, 600, 10, 3, 3, 210, 3, 86_400, 60, 60, 10,
 ];
 
-/** Cilium (bpf/lib/conntrack.h): SYN and anything else 60 s, established TCP 8000 s, closing 10 s. */
+/**
+ * Cilium (bpf/lib/conntrack.h): SYN and anything else 60 s, established TCP 8000 s, closing 10 s. A backend choice whose
+ * client sent FIN lives 60 s more where Cilium leaves it to the LRU map to forget it.
+ */
 export const CILIUM_TIMEOUTS: ConntrackTimeouts = [
-  60, 60, 60, 8000, 8000, 8000, 10, 10, 10, 60, 60, 60, 60, 60, 60, 60, 60, 60, 10, 8000, 60, 10,
+  60, 60, 60, 8000, 8000, 8000, 10, 10, 10, 60, 60, 60, 60, 60, 60, 60, 60, 60, 10, 8000, 60, 60, 10,
 ];
 
 /** Next-state marks: the packet does not belong here; the packet is let pass and moves nothing. */
@@ -125,14 +131,17 @@ const FLAG_SYN = 0x02;
 const FLAG_RST = 0x04;
 const FLAG_ACK = 0x10;
 
-/** True for a segment that opens a connection: SYN without ACK, RST, FIN. */
+/** True for a segment that opens a connection: SYN without ACK, RST or FIN. */
 export function isTcpOpening(flags: number): boolean {
   return (flags & (FLAG_SYN | FLAG_ACK | FLAG_RST | FLAG_FIN)) === FLAG_SYN;
 }
 
-/** True for a segment that ends one. */
-export function isTcpClosing(flags: number): boolean {
-  return (flags & (FLAG_FIN | FLAG_RST)) !== 0;
+export function isTcpFin(flags: number): boolean {
+  return (flags & FLAG_FIN) !== 0;
+}
+
+export function isTcpReset(flags: number): boolean {
+  return (flags & FLAG_RST) !== 0;
 }
 
 /**

@@ -25,8 +25,9 @@ import {
   type ConntrackTimeouts,
   IGNORE,
   INVALID,
-  isTcpClosing,
+  isTcpFin,
   isTcpOpening,
+  isTcpReset,
   KUBE_PROXY_TIMEOUTS,
   nextSctpState,
   nextTcpState,
@@ -38,6 +39,7 @@ import {
   STATE_NONE,
   STATE_SERVICE,
   STATE_SERVICE_CLOSING,
+  STATE_SERVICE_RESET,
   STATE_SERVICE_SYN,
   STATE_TIME_WAIT,
   STATE_UDP,
@@ -323,7 +325,8 @@ export class Conntrack {
   /** Refreshes a backend choice with a packet that used it. */
   touchService(flow: number, packet: Packet, nowMs: number): void {
     if (packet.protocol === PROTOCOL_TCP && packet.l4 >= 0) {
-      if (isTcpClosing(packet.tcpFlags)) this.#state[flow] = STATE_SERVICE_CLOSING;
+      if (isTcpReset(packet.tcpFlags)) this.#state[flow] = STATE_SERVICE_RESET;
+      else if (isTcpFin(packet.tcpFlags)) this.#state[flow] = STATE_SERVICE_CLOSING;
       else if (isTcpOpening(packet.tcpFlags)) this.#state[flow] = STATE_SERVICE_SYN;
       else if (this.#state[flow] === STATE_SERVICE_SYN) this.#state[flow] = STATE_SERVICE;
     } else {
@@ -335,7 +338,7 @@ export class Conntrack {
   }
 
   isServiceClosing(flow: number): boolean {
-    return this.#state[flow] === STATE_SERVICE_CLOSING;
+    return this.#state[flow] >= STATE_SERVICE_CLOSING;
   }
 
   backendOf(flow: number): number {
@@ -536,7 +539,8 @@ export class Conntrack {
       const flow = this.#cursor++;
       const flags = this.#flags[flow];
       if ((flags & FLAG_USED) === 0) continue;
-      if (this.#expiresMs[flow] > nowMs && (flags & (FLAG_ASSURED | FLAG_SERVICE)) !== 0) continue;
+      const isKept = (flags & FLAG_ASSURED) !== 0 || this.#state[flow] === STATE_SERVICE;
+      if (isKept && this.#expiresMs[flow] > nowMs) continue;
       this.#free(flow);
       this.counters.evicted++;
       return true;

@@ -46,14 +46,14 @@ export interface SocketLbOptions {
 /** Translates nothing while the pipeline runs another mode than ebpf. */
 export function createSocketLb(options: SocketLbOptions): SocketLb {
   const { pipeline, nowMs, random32 } = options;
-  const client = `netns ${options.netnsCookie}`;
   const reverse = new Map<string, { address: string; port: number }>();
 
   function choose(services: EbpfTranslator, service: ServiceValue, protocol: SocketProtocol, cookie: number) {
     const { maps, affinity } = services;
     const { affinitySeconds, reverseNat, count } = service;
     if (affinitySeconds > 0) {
-      const known = maps.backend(affinity.find(reverseNat, client, affinitySeconds, nowMs()));
+      affinity.ofNetns(reverseNat, options.netnsCookie);
+      const known = maps.backend(affinity.find(affinitySeconds, nowMs()));
       if (known !== undefined && known.state === BACKEND_ACTIVE) return known;
     }
     // Maglev is not used here: a socket is connected once.

@@ -5,10 +5,10 @@
  */
 
 import type { Packet } from '@podwire/wire/packet';
-import { PROTOCOL_TCP } from '@podwire/wire/protocol';
+import { PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from '@podwire/wire/protocol';
 import { isIpv4Words, NO_WORDS, type Words, wordsOf } from '../address-words.ts';
 import { isTcpOpening } from '../conntrack-states.ts';
-import { DROP_REASONS } from '../drop-reasons.ts';
+import { DROP_REASONS, type DropReason } from '../drop-reasons.ts';
 import { hashOfClient } from '../jhash.ts';
 import { endpointText, sourceText } from '../packet-text.ts';
 import type { Tables } from '../tables.ts';
@@ -35,6 +35,8 @@ import {
 const SERVICE_LOOPBACK_V4: Words = wordsOf('169.254.42.1');
 const SERVICE_LOOPBACK_V6: Words = wordsOf('fe80::1');
 
+const TABLE_FULL = 'full';
+
 export class EbpfTranslator implements ServiceTranslator {
   readonly mode = 'ebpf';
   readonly translatesEachPacket = true;
@@ -59,50 +61,52 @@ export class EbpfTranslator implements ServiceTranslator {
   }
 
   translate(packet: Packet, origin: Origin, decision: ServiceDecision, trace?: PacketTrace): void {
-    // ICMP is not translated; a fragment's ports were filled in before.
-    if (packet.srcPort === 0 && packet.dstPort === 0) return;
-    const eastWest = origin === 'pod' || isLocalSource(this.#facts!, packet, origin);
     const { dst0, dst1, dst2, dst3, dstPort, protocol } = packet;
+    // ICMP is not translated (C: lb4_extract_tuple).
+    if (protocol !== PROTOCOL_TCP && protocol !== PROTOCOL_UDP && protocol !== PROTOCOL_SCTP) return;
+    const eastWest = origin === 'pod' || isLocalSource(this.#facts!, packet, origin);
     const service = this.maps.lookup(dst0, dst1, dst2, dst3, dstPort, protocol, eastWest);
     if (service === undefined) {
       if (eastWest || !this.maps.isFrontendAddress(dst0, dst1, dst2, dst3)) return;
-      decision.action = DROP;
-      decision.reason = DROP_REASONS.serviceBackendNotFound;
-      trace?.add(
-        'service',
-        'drop',
-        'from outside to a port of a frontend that no service has (wildcard entry)',
-        {
-          mode: this.mode,
-        },
-      );
+      const text = 'no service has this port of its frontend (wildcard entry)';
+      this.#refuse(decision, DROP, DROP_REASONS.serviceBackendNotFound, text, trace);
       return;
     }
     decision.service = service.port.name;
-    if (!eastWest && service.sourceRanges !== undefined) {
-      if (service.sourceRanges.find(packet.src0 | 0, packet.src1 | 0, packet.src2 | 0, packet.src3 | 0) < 0) {
-        decision.action = DROP;
-        decision.reason = DROP_REASONS.notInSourceRange;
-        trace?.add(
-          'service',
-          'drop',
-          `${sourceText(packet)} is in no source range of svc ${service.port.name}`,
-          {
-            mode: this.mode,
-            service: service.port.name,
-          },
+    if (!eastWest) {
+      if (service.kind === 'ClusterIP') {
+        this.#refuse(
+          decision,
+          DROP,
+          DROP_REASONS.isClusterIp,
+          'a ClusterIP serves no client from outside',
+          trace,
         );
+        return;
+      }
+      const { src0, src1, src2, src3 } = packet;
+      if (
+        service.sourceRanges !== undefined &&
+        service.sourceRanges.find(src0 | 0, src1 | 0, src2 | 0, src3 | 0) < 0
+      ) {
+        const text = trace && `${sourceText(packet)} is in none of ${service.port.sourceRanges.join(', ')}`;
+        this.#refuse(decision, DROP, DROP_REASONS.notInSourceRange, text, trace);
         return;
       }
     }
     const backend = this.#backendFor(packet, service);
+    if (backend === TABLE_FULL) {
+      this.#refuse(
+        decision,
+        DROP,
+        DROP_REASONS.conntrackInsertFailed,
+        'no room to remember the backend',
+        trace,
+      );
+      return;
+    }
     if (backend === undefined) {
-      decision.action = REJECT;
-      decision.reason = DROP_REASONS.serviceBackendNotFound;
-      trace?.add('service', 'reject', `svc ${service.port.name} has no backends`, {
-        mode: this.mode,
-        service: service.port.name,
-      });
+      this.#refuse(decision, REJECT, DROP_REASONS.serviceBackendNotFound, 'no backends', trace);
       return;
     }
     decision.action = TRANSLATE;
@@ -111,6 +115,24 @@ export class EbpfTranslator implements ServiceTranslator {
     decision.reverseNat = service.reverseNat;
     this.#settleSource(packet, origin, eastWest, backend, decision);
     if (trace !== undefined) this.#trace(trace, service, backend);
+  }
+
+  #refuse(
+    decision: ServiceDecision,
+    action: typeof REJECT | typeof DROP,
+    reason: DropReason,
+    text: string | undefined,
+    trace: PacketTrace | undefined,
+  ): void {
+    decision.action = action;
+    decision.reason = reason;
+    if (trace === undefined) return;
+    const svc = decision.service === '' ? '' : `svc ${decision.service}: `;
+    const verdict = action === REJECT ? 'reject' : 'drop';
+    trace.add('service', verdict, `${verdict.toUpperCase()}  (${svc}${text})`, {
+      mode: this.mode,
+      service: decision.service,
+    });
   }
 
   // What the source becomes when the flow is new; flows keep it.
@@ -140,7 +162,7 @@ export class EbpfTranslator implements ServiceTranslator {
     }
   }
 
-  #backendFor(packet: Packet, service: ServiceValue): Backend | undefined {
+  #backendFor(packet: Packet, service: ServiceValue): Backend | typeof TABLE_FULL | undefined {
     const { conntrack } = this.#context;
     const nowMs = this.#context.nowMs();
     const isSyn = packet.protocol === PROTOCOL_TCP && isTcpOpening(packet.tcpFlags);
@@ -153,36 +175,39 @@ export class EbpfTranslator implements ServiceTranslator {
     if (flow < 0) {
       backend = this.#choose(packet, service, nowMs);
       if (backend === undefined) return undefined;
-      // When the table is full the packet goes on; the next one of its flow chooses again.
-      conntrack.insertService(packet, backend.id, service.reverseNat, service.port.name, nowMs);
+      const { reverseNat, port } = service;
+      if (conntrack.insertService(packet, backend.id, reverseNat, port.name, nowMs) < 0) return TABLE_FULL;
     } else {
-      backend = this.maps.backend(conntrack.backendOf(flow));
+      const known = this.maps.backend(conntrack.backendOf(flow));
       this.#how = 'CT_SERVICE';
       // A backend that is going keeps the connections it has and gets no new ones.
-      const isDraining = backend !== undefined && backend.state !== BACKEND_ACTIVE && !isSyn;
-      if ((backend === undefined || backend.state !== BACKEND_ACTIVE) && !isDraining) {
-        backend = this.#select(packet, service);
-        if (backend === undefined) return undefined;
-        conntrack.setBackend(flow, backend.id, service.reverseNat);
-      }
+      const mayKeep = known !== undefined && (known.state === BACKEND_ACTIVE || !isSyn);
+      backend = mayKeep ? known : this.#select(packet, service);
+      if (backend === undefined) return undefined;
+      if (!mayKeep) conntrack.setBackend(flow, backend.id, service.reverseNat);
       conntrack.touchService(flow, packet, nowMs);
     }
     if (service.affinitySeconds > 0) {
-      this.affinity.update(service.reverseNat, sourceText(packet), backend.id, nowMs);
+      this.#stageAffinity(packet, service);
+      this.affinity.update(backend.id, nowMs);
     }
     return backend;
   }
 
   #choose(packet: Packet, service: ServiceValue, nowMs: number): Backend | undefined {
     if (service.count > 0 && service.affinitySeconds > 0) {
-      const id = this.affinity.find(service.reverseNat, sourceText(packet), service.affinitySeconds, nowMs);
-      const backend = id === 0 ? undefined : this.maps.backend(id);
+      this.#stageAffinity(packet, service);
+      const backend = this.maps.backend(this.affinity.find(service.affinitySeconds, nowMs));
       if (backend !== undefined && backend.state === BACKEND_ACTIVE) {
         this.#how = 'ClientIP affinity';
         return backend;
       }
     }
     return this.#select(packet, service);
+  }
+
+  #stageAffinity(packet: Packet, service: ServiceValue): void {
+    this.affinity.ofAddress(service.reverseNat, packet.src0, packet.src1, packet.src2, packet.src3);
   }
 
   #select(packet: Packet, service: ServiceValue): Backend | undefined {
