@@ -35,6 +35,8 @@ const decode = (base64: string): string => Buffer.from(base64, 'base64').toStrin
 export class ApiClient {
   readonly server: string;
   readonly #agent: Agent;
+  /** Upgraded connections are not given back, so they get an agent that keeps none. */
+  readonly #socketAgent: Agent;
   readonly #headers: Record<string, string>;
 
   constructor(kubeconfigText: string) {
@@ -42,15 +44,15 @@ export class ApiClient {
     const cluster = config.clusters[0]!.cluster;
     const user = config.users[0]!.user;
     this.server = cluster.server;
-    this.#agent = new Agent({
-      keepAlive: true,
-      maxSockets: 16,
+    const credentials = {
       ca: decode(cluster['certificate-authority-data']),
       ...(user['client-certificate-data'] && {
         cert: decode(user['client-certificate-data']),
         key: decode(user['client-key-data']!),
       }),
-    });
+    };
+    this.#agent = new Agent({ ...credentials, keepAlive: true, maxSockets: 16 });
+    this.#socketAgent = new Agent(credentials);
     this.#headers = user.token ? { authorization: `Bearer ${user.token}` } : {};
   }
 
@@ -138,7 +140,16 @@ export class ApiClient {
     return this.json<T>(method, `/api/v1/nodes/${node}/proxy${path}`, body, 'application/json', timeoutMs);
   }
 
+  /** What the WebSocket client needs to reach a path of the API with the same credentials. */
+  webSocketTarget(path: string): { url: string; options: { agent: Agent; headers: Record<string, string> } } {
+    return {
+      url: `${this.server.replace(/^http/, 'ws')}${path}`,
+      options: { agent: this.#socketAgent, headers: this.#headers },
+    };
+  }
+
   close(): void {
+    this.#socketAgent.destroy();
     this.#agent.destroy();
   }
 }

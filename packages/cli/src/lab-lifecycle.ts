@@ -203,7 +203,7 @@ async function dnsAnswers(api: ApiClient, lab: Lab): Promise<boolean> {
     api.node<{ ok: boolean }>(lab.nodes[0]!.name, 'POST', '/podwire/probe', {
       host: true,
       protocol: 'dns',
-      name: 'kubernetes.default.svc.cluster.local',
+      target: 'kubernetes.default.svc.cluster.local',
       timeoutMs: 1_000,
     }),
   );

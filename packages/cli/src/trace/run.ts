@@ -60,6 +60,31 @@ export async function findSource(api: ApiClient, text: string): Promise<TraceSou
   return { kind: 'pod', pod };
 }
 
+/** Makes every node record what its data plane does with each packet; returns the recording's id. */
+export async function armAll(api: ApiClient, nodes: readonly string[], windowMs: number): Promise<string> {
+  const id = `trace-${randomBytes(6).toString('hex')}`;
+  const request = { id, windowMs: windowMs + 5_000, maxPackets: MAX_PACKETS };
+  await Promise.all(nodes.map((node) => api.node(node, 'POST', '/podwire/trace/arm', request)));
+  return id;
+}
+
+/** What all nodes recorded; ends the recording. */
+export async function collect(api: ApiClient, nodes: readonly string[], id: string): Promise<Observation[]> {
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  const recorded = await Promise.all(
+    nodes.map(async (node) => {
+      const { observations } = await api.node<{ observations: Omit<Observation, 'node'>[] }>(
+        node,
+        'GET',
+        `/podwire/trace/${id}`,
+      );
+      await api.node(node, 'DELETE', `/podwire/trace/${id}`);
+      return observations.map((observation) => ({ ...observation, node }));
+    }),
+  );
+  return recorded.flat();
+}
+
 /** Arms every node, opens one real connection, and joins what the nodes recorded. */
 export async function runTrace(
   api: ApiClient,
@@ -71,26 +96,15 @@ export async function runTrace(
     .filter(isReady)
     .map((node) => node.metadata.name);
   const home = source.kind === 'pod' ? source.pod.spec.nodeName! : source.node;
-  const id = `trace-${randomBytes(6).toString('hex')}`;
-  await Promise.all(
-    nodes.map((node) =>
-      api.node(node, 'POST', '/podwire/trace/arm', {
-        id,
-        windowMs: timeoutMs + 5_000,
-        maxPackets: MAX_PACKETS,
-      }),
-    ),
-  );
+  const id = await armAll(api, nodes, timeoutMs);
   const probe = await api.node<ProbeResult>(
     home,
     'POST',
     '/podwire/probe',
     {
       ...(source.kind === 'pod'
-        ? { namespace: source.pod.metadata.namespace, pod: source.pod.metadata.name }
-        : { host: true }),
-      host: source.kind === 'pod' ? target.host : undefined,
-      ...(source.kind === 'host' && { host: true, target: target.host }),
+        ? { namespace: source.pod.metadata.namespace, pod: source.pod.metadata.name, host: target.host }
+        : { host: true, target: target.host }),
       port: target.port,
       protocol: target.protocol,
       path: target.path,
@@ -98,18 +112,7 @@ export async function runTrace(
     },
     timeoutMs + 10_000,
   );
-  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-  const recorded = await Promise.all(
-    nodes.map(async (node) => {
-      const answer = await api.node<{ observations: Omit<Observation, 'node'>[] }>(
-        node,
-        'GET',
-        `/podwire/trace/${id}`,
-      );
-      return answer.observations.map((observation) => ({ ...observation, node }));
-    }),
-  );
-  const all = recorded.flat();
+  const all = await collect(api, nodes, id);
   const fromHere = (o: Observation): boolean =>
     o.node === home &&
     (source.kind === 'pod'
