@@ -110,13 +110,14 @@ export class NodeRegistry {
     const conditions = mergeConditions(before, vouchedFor, nowMs);
     if (node === undefined) {
       const taints = description.taints ?? this.#labNodes.get(nodeName)?.taints ?? [];
-      await this.#api.create<NodeObject>('nodes', {
+      const created = await this.#api.create<NodeObject>('nodes', {
         apiVersion: 'v1',
         kind: 'Node',
         metadata: { name: nodeName, labels, annotations },
         spec: taints.length > 0 ? { taints } : {},
         status: { ...status, conditions },
       });
+      await this.#renewLease(created, nowMs);
       return;
     }
     const writes: Promise<unknown>[] = [];
