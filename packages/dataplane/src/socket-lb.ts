@@ -72,8 +72,10 @@ export function createSocketLb(options: SocketLbOptions): SocketLb {
       if (service === undefined) return undefined;
       const backend = service.count === 0 ? undefined : choose(services, service, protocol, cookie);
       if (backend === undefined) return { error: 'EHOSTUNREACH' };
-      if (service.affinitySeconds > 0)
-        services.affinity.update(service.reverseNat, client, backend.id, nowMs());
+      if (service.affinitySeconds > 0) {
+        services.affinity.ofNetns(service.reverseNat, options.netnsCookie);
+        services.affinity.update(backend.id, nowMs());
+      }
       const to = { address: backend.endpoint.address, port: backend.port };
       const key = `${cookie} ${protocol} ${to.address} ${to.port}`;
       reverse.delete(key);

@@ -159,7 +159,8 @@ export class IptablesTranslator implements ServiceTranslator {
   // filter: which chains a packet meets depends on whether the node receives, forwards or sends it.
   #walkFilter(sets: readonly ServiceRules[], packet: Packet, origin: Origin): Rule | undefined {
     const isInput = this.#isLocalDestination(packet);
-    const isOutput = origin === 'host';
+    // The host's stack also hands over what came to it from outside: that is forwarded, not sent.
+    const isOutput = origin === 'host' && isLocalSource(this.#facts!, packet, origin);
     for (let i = 0; i < sets.length; i++) {
       const set = sets[i];
       const found =
