@@ -53,14 +53,14 @@ export interface DatapathCounters {
   encapsulated: number;
   toHost: number;
   replied: number;
-  /** Dropped frames by the number of their reason. */
-  readonly dropped: Map<number, number>;
   /** The queue was full. */
   overflowed: number;
   /** Answers to answers to answers. */
   looped: number;
   /** The pod has gone meanwhile. */
   undeliverable: number;
+  /** An exception while a frame was handled. */
+  failed: number;
 }
 
 export class Datapath {
@@ -73,10 +73,10 @@ export class Datapath {
     encapsulated: 0,
     toHost: 0,
     replied: 0,
-    dropped: new Map(),
     overflowed: 0,
     looped: 0,
     undeliverable: 0,
+    failed: 0,
   };
   readonly pipeline: Pipeline;
   readonly #options: DatapathOptions;
@@ -139,6 +139,7 @@ export class Datapath {
         this.#act(this.pipeline.fromUnderlay(datagram, datagram.length, outerSource), 0);
       }
     } catch (error) {
+      this.counters.failed += 1;
       this.#options.onError(error);
     }
   }
@@ -182,6 +183,7 @@ export class Datapath {
         this.#act(this.#decide(origin, endpointId, buffer, length), hops);
       }
     } catch (error) {
+      this.counters.failed += 1;
       this.#options.onError(error);
     }
   }
@@ -237,13 +239,12 @@ export class Datapath {
         return;
       case 'reply':
         counters.replied += 1;
-        if (outcome.reason !== 0) this.#countDrop(outcome.reason);
         if (outcome.endpointId >= 0) this.#deliver(outcome);
         else if (hops < MAX_HOPS) this.#enqueue(FROM_HOST, -1, hops + 1, outcome.frame);
         else counters.looped += 1;
         return;
       case 'drop':
-        this.#countDrop(outcome.reason);
+        return; // counted by the pipeline
     }
   }
 
@@ -251,9 +252,5 @@ export class Datapath {
     const link = this.#links.get(outcome.endpointId);
     if (link === undefined) this.counters.undeliverable += 1;
     else link.receive(outcome.frame);
-  }
-
-  #countDrop(reason: number): void {
-    this.counters.dropped.set(reason, (this.counters.dropped.get(reason) ?? 0) + 1);
   }
 }

@@ -1,9 +1,9 @@
 /**
- * The edge of the cluster. What pods send to the outside comes to the node's stack; only TCP to allowed addresses (by
- * default the API server's) goes on, carried by a real socket of this process. All else is refused: see host-gate.ts.
+ * The edge of the cluster. What pods send to the outside comes to the node's stack; only TCP to allowed addresses (those
+ * of the API server) goes on, carried by a real socket of this process. All else is refused: see host-gate.ts.
  */
-import { connect as connectKernel } from 'node:net';
-import { ipVersionOf } from '@podwire/wire/address';
+import { connect } from 'node:net';
+import type { Tables } from '@podwire/dataplane/tables';
 import type { HostStack } from './host-stack.ts';
 import { relay } from './relay.ts';
 
@@ -12,41 +12,50 @@ export interface EgressTarget {
   readonly port: number;
 }
 
-export interface EgressOptions {
-  readonly host: HostStack;
-  readonly allowed: readonly EgressTarget[];
+/** Where the API server is, as Service default/kubernetes says. */
+export function apiServerTargets(tables: Tables): EgressTarget[] {
+  return tables.services
+    .filter(({ namespace, service }) => namespace === 'default' && service === 'kubernetes')
+    .flatMap(({ endpoints }) => endpoints.map(({ address, port }) => ({ address, port })));
 }
 
 /** Relays connections of pods to the allowed addresses outside of the cluster. */
 export class Egress {
-  readonly #options: EgressOptions;
-  readonly #closers: (() => void)[] = [];
   /** Connections being relayed. */
-  open = 0;
+  connections = 0;
+  readonly #host: () => HostStack;
+  readonly #listeners = new Map<string, () => void>();
 
-  constructor(options: EgressOptions) {
-    this.#options = options;
-  }
-
-  start(): void {
-    for (const { address, port } of this.#options.allowed) {
-      if (ipVersionOf(address) === 0) continue;
-      const close = this.#options.host.listenOutside(address, port, (pod) => {
-        const outside = connectKernel({ host: address, port, allowHalfOpen: true });
-        this.open += 1;
-        relay(pod, outside, () => {
-          this.open -= 1;
-        });
-      });
-      this.#closers.push(close);
-    }
+  constructor(host: () => HostStack) {
+    this.#host = host;
   }
 
   allows(address: string, port: number): boolean {
-    return this.#options.allowed.some((target) => target.address === address && target.port === port);
+    return this.#listeners.has(`${address} ${port}`);
   }
 
-  close(): void {
-    for (const close of this.#closers) close();
+  /** Makes these the addresses that pods may reach. */
+  update(targets: readonly EgressTarget[]): void {
+    const wanted = new Set<string>();
+    for (const target of targets) {
+      const key = `${target.address} ${target.port}`;
+      wanted.add(key);
+      if (!this.#listeners.has(key)) this.#listeners.set(key, this.#listen(target));
+    }
+    for (const [key, close] of this.#listeners) {
+      if (wanted.has(key)) continue;
+      this.#listeners.delete(key);
+      close();
+    }
+  }
+
+  #listen({ address, port }: EgressTarget): () => void {
+    return this.#host().listenOutside(address, port, (pod) => {
+      const outside = connect({ host: address, port, allowHalfOpen: true, noDelay: true });
+      this.connections += 1;
+      relay(pod, outside, () => {
+        this.connections -= 1;
+      });
+    });
   }
 }

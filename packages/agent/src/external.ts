@@ -12,7 +12,12 @@ import { createInterface } from 'node:readline';
 import type { ContainerOutput, RunningContainer } from '@podwire/workload/container';
 import type { Pod } from 'kubernetes-types/core/v1.js';
 import type { Attachment } from './cni/attach.ts';
-import { EXTERNAL_CONTROL, EXTERNAL_ETHERNET, ExternalFrameReader, encodeExternalFrame } from './external-frames.ts';
+import {
+  EXTERNAL_CONTROL,
+  EXTERNAL_ETHERNET,
+  ExternalFrameReader,
+  encodeExternalFrame,
+} from './external-frames.ts';
 import type { PodContext } from './pods/pod-context.ts';
 import type { PodRuntime } from './pods/pod-runtime.ts';
 import { hostsFile, podHostname, resolvConf } from './pods/resolv-conf.ts';
@@ -27,7 +32,11 @@ export interface ExternalPodConfig {
   readonly mac: string;
   readonly mtu: number;
   readonly hostname: string;
-  readonly resolvConf: { readonly nameservers: string[]; readonly searches: string[]; readonly ndots: number };
+  readonly resolvConf: {
+    readonly nameservers: string[];
+    readonly searches: string[];
+    readonly ndots: number;
+  };
   readonly hostsFile: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -55,16 +64,11 @@ export interface ExternalOptions {
 /** Frames that may wait for a slow process before more are dropped, as a full device queue does. */
 const MAX_BEHIND_BYTES = 4 * 1024 * 1024;
 
+/** Frames kept for a process that is still starting, so that a first connection need not wait for its second SYN. */
+const MAX_EARLY_FRAMES = 64;
+
 /** Longest path of a Unix socket that every system takes. */
 const MAX_SOCKET_PATH = 100;
-
-/** The images that run as a process of their own even without `runtimeClassName: external`. */
-export function isExternal(pod: Pod): boolean {
-  return (
-    pod.spec?.runtimeClassName === 'external' ||
-    (pod.spec?.containers ?? []).some(({ image }) => /^podwire\/coredns(:|$)/.test(image ?? ''))
-  );
-}
 
 /** A pod whose containers are processes; they share one link, and the frames of the first that is connected count. */
 export function externalRuntime(
@@ -77,8 +81,12 @@ export function externalRuntime(
   const resolver = resolvConf(pod, { dnsAddresses: clusterDNS, domain: clusterDomain });
   const sockets = new Map<string, Socket>();
   const processes = new Set<RunningContainer>();
+  let early: Buffer[] = [];
   attachment.connect({
     receive(frame) {
+      if (sockets.size === 0 && processes.size > 0 && early.length < MAX_EARLY_FRAMES) {
+        early.push(encodeExternalFrame(EXTERNAL_ETHERNET, frame));
+      }
       for (const socket of sockets.values()) {
         if (socket.writableLength > MAX_BEHIND_BYTES) continue;
         socket.write(encodeExternalFrame(EXTERNAL_ETHERNET, frame));
@@ -120,6 +128,8 @@ export function externalRuntime(
         onFrame: (frame) => attachment.send(frame),
         onSocket: (socket) => {
           sockets.set(spec.name, socket);
+          for (const frame of early) socket.write(frame);
+          early = [];
           socket.on('close', () => {
             if (sockets.get(spec.name) === socket) sockets.delete(spec.name);
           });
@@ -131,7 +141,9 @@ export function externalRuntime(
     },
     filesChanged(spec) {
       const message = { type: 'files', files: Object.fromEntries(spec.files) };
-      sockets.get(spec.name)?.write(encodeExternalFrame(EXTERNAL_CONTROL, Buffer.from(JSON.stringify(message))));
+      sockets
+        .get(spec.name)
+        ?.write(encodeExternalFrame(EXTERNAL_CONTROL, Buffer.from(JSON.stringify(message))));
     },
     dial: (port) => context.hostStack.connectTcp({ host: attachment.addresses[0]!, port }),
     close() {
@@ -213,7 +225,9 @@ function listenForPod(options: ProcessOptions): Server {
     options.onSocket(socket);
   });
   server.maxConnections = 1;
-  server.on('error', (err) => options.log.error({ err, path: options.path }, 'cannot listen for an external pod'));
+  server.on('error', (err) =>
+    options.log.error({ err, path: options.path }, 'cannot listen for an external pod'),
+  );
   rmSync(options.path, { force: true });
   server.listen(options.path);
   return server;

@@ -4,7 +4,11 @@
  * accepts any address for the sake of forwarding, answers for nobody else.
  */
 import { type AddressWords, formatAddressWords, parseAddressWords } from '@podwire/wire/address';
-import { emitIcmpError, ICMP_ERROR_FRAME_MAXIMUM_LENGTH, mayTriggerIcmpError } from '@podwire/wire/icmp-error';
+import {
+  emitIcmpError,
+  ICMP_ERROR_FRAME_MAXIMUM_LENGTH,
+  mayTriggerIcmpError,
+} from '@podwire/wire/icmp-error';
 import { DECODE_OK, Packet } from '@podwire/wire/packet';
 import { PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP } from '@podwire/wire/protocol';
 

@@ -28,9 +28,11 @@ const GATEWAY_MAC = 'ee:ee:ee:ee:ee:ee';
 export class HostStack {
   readonly stack: NetStack;
   readonly gate: HostGate;
+  readonly mac: string;
 
   constructor(options: HostStackOptions) {
     const { gateways, nodeAddresses } = options;
+    this.mac = options.mac;
     const isAliased = nodeAddresses.some((address) => toAlias(address) !== address);
     this.stack = new NetStack({
       nowMs: options.nowMs,

@@ -1,8 +1,10 @@
 /**
- * Joining a cluster: the join file, and what the agent needs of the controller before it can serve.
+ * Joining a cluster: the join file, and a certificate for the node.
  */
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { joinCluster } from '@podwire/sync/join';
+import { type SetTimer, sleep } from './timer.ts';
 
 /** What the controller writes into join.json. */
 export interface JoinFile {
@@ -18,9 +20,8 @@ export function readJoinFile(path: string): JoinFile {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new Error(
-      `Cannot read the join file ${path}: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}; start the controller first, it writes it`,
-    );
+    const why = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
+    throw new Error(`Cannot read the join file ${path}: ${why}; the controller writes it when it starts`);
   }
   let value: Partial<JoinFile> | null;
   try {
@@ -30,7 +31,9 @@ export function readJoinFile(path: string): JoinFile {
   }
   for (const field of ['url', 'caPem', 'token'] as const) {
     if (typeof value?.[field] !== 'string' || value[field] === '') {
-      throw new Error(`Cannot use the join file ${path}: ${field} is missing; take a fresh one from the controller`);
+      throw new Error(
+        `Cannot use the join file ${path}: ${field} is missing; take a fresh one from the controller`,
+      );
     }
   }
   if (!URL.canParse(value!.url!) || new URL(value!.url!).protocol !== 'https:') {
@@ -38,3 +41,63 @@ export function readJoinFile(path: string): JoinFile {
   }
   return value as JoinFile;
 }
+
+export interface NodeCredentials {
+  readonly keyPem: string;
+  readonly certPem: string;
+  readonly caPem: string;
+}
+
+export interface CertifyOptions {
+  readonly setTimer: SetTimer;
+  /** The controller does not answer; the agent goes on asking. */
+  readonly onRetry: (error: Error) => void;
+}
+
+/** While nobody listens at the controller's address the agent asks again, from quickly to slowly. */
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 1_000;
+
+/**
+ * Makes a key and has the controller certify it, waiting for a controller that is not there yet. Rejects with an Error
+ * of one line when the controller refuses.
+ */
+export async function certifyNode(
+  join: JoinFile,
+  node: { name: string; addresses: string[] },
+  options: CertifyOptions,
+): Promise<NodeCredentials> {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const body = {
+    nodeName: node.name,
+    addresses: node.addresses,
+    publicKey: publicKey.export({ type: 'spki', format: 'der' }).toString('base64'),
+  };
+  for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)) {
+    try {
+      const answer = await joinCluster({ url: join.url, ca: join.caPem, token: join.token }, body);
+      return {
+        keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+        certPem: answer.certificatePem,
+        caPem: answer.caPem,
+      };
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === undefined || !ABSENT.has(code)) throw error;
+      options.onRetry(error as Error);
+    }
+    await sleep(options.setTimer, retryMs, new AbortController().signal);
+  }
+}
+
+/** What an address says at which nobody serves, or not yet. */
+const ABSENT = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'EAI_AGAIN',
+  'ENOTFOUND',
+  'ABORT_ERR',
+]);

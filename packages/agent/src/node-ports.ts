@@ -89,10 +89,13 @@ export class NodePorts {
 
   #openTcp(key: string, address: string, service: ServicePort): void {
     const clients = new Set<Socket>();
-    const server: Server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (client) => {
-      clients.add(client);
-      this.#carry(client, address, service.nodePort, () => clients.delete(client));
-    });
+    const server: Server = createServer(
+      { allowHalfOpen: true, pauseOnConnect: true, noDelay: true },
+      (client) => {
+        clients.add(client);
+        this.#carry(client, address, service.nodePort, () => clients.delete(client));
+      },
+    );
     this.#open.set(key, {
       key,
       close: () => {

@@ -75,32 +75,32 @@ const NOT_READY: Report = {
 export class Heartbeat {
   readonly #options: HeartbeatOptions;
   #timer: Timer | undefined;
-  #beat: Report = NOT_READY;
+  #state: Report = NOT_READY;
+  #isOver = false;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
   }
 
-  start(): void {
-    this.#options.report(this.#beat);
-    this.#timer = this.#options.setTimer(() => this.start(), this.#options.intervalMs);
+  /** A sign of life now, and from now on at every interval. */
+  beat(): void {
+    if (this.#isOver) return;
+    this.#timer?.cancel();
+    this.#options.report(this.#state);
+    this.#timer = this.#options.setTimer(() => this.beat(), this.#options.intervalMs);
   }
 
   /** The node runs pods from now on. */
   ready(): void {
-    this.#say({ kind: 'heartbeat', ready: true });
+    this.#state = { kind: 'heartbeat', ready: true };
+    this.beat();
   }
 
   /** The last word: whoever waits for the node's silence need not. */
   leaving(): void {
+    this.#isOver = true;
     this.#timer?.cancel();
     const message = 'node agent is shutting down';
     this.#options.report({ kind: 'heartbeat', ready: false, reason: 'NodeShutdown', message });
-  }
-
-  #say(beat: Report): void {
-    this.#beat = beat;
-    this.#timer?.cancel();
-    this.start();
   }
 }

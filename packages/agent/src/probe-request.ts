@@ -32,6 +32,8 @@ export interface ProbeAnswer {
 /** Where a probe starts. */
 export interface ProbeSource {
   readonly stack: NetStack;
+  /** The name by which the stack knows an address. */
+  readonly alias?: (address: string) => string;
   /** Addresses of a name as the pod resolves it. @throws Error */
   readonly resolve: (name: string, signal: AbortSignal) => Promise<string[]>;
 }
@@ -51,7 +53,12 @@ export function parseProbeRequest(body: unknown): (ProbeRequest & { source: Prob
   if (!['tcp', 'udp', 'http', 'icmp', 'dns'].includes(protocol)) {
     return `Cannot probe with protocol "${protocol}": use tcp, udp, http, icmp or dns`;
   }
-  if (!Number.isInteger(port) || port < 0 || port > 65_535 || (port === 0 && ['tcp', 'udp', 'http'].includes(protocol))) {
+  if (
+    !Number.isInteger(port) ||
+    port < 0 ||
+    port > 65_535 ||
+    (port === 0 && ['tcp', 'udp', 'http'].includes(protocol))
+  ) {
     return `Cannot probe port "${input.port}": want 1 to 65535`;
   }
   if (!(timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT_MS)) {
@@ -66,7 +73,9 @@ export function parseProbeRequest(body: unknown): (ProbeRequest & { source: Prob
     return 'Cannot probe: namespace and pod must say from where, or host must be true';
   }
   return {
-    source: fromHost ? { kind: 'host' } : { kind: 'pod', namespace: namespace as string, name: pod as string },
+    source: fromHost
+      ? { kind: 'host' }
+      : { kind: 'pod', namespace: namespace as string, name: pod as string },
     host,
     port,
     protocol,
@@ -102,8 +111,12 @@ export async function runProbe(
       resolved = await Promise.race([source.resolve(request.host, deadline), late]);
       address = resolved[0]!;
     }
+    if (request.protocol !== 'dns') {
+      facts.push({ remoteAddress: address, ...(request.port > 0 && { remotePort: request.port }) });
+    }
+    const known = source.alias?.(address) ?? address;
     const note = (fact: Partial<ProbeAnswer>) => facts.push(fact);
-    const attempt = attempts[request.protocol](source, request, address, deadline, note);
+    const attempt = attempts[request.protocol](source, request, known, deadline, note);
     const answer = await Promise.race([attempt, late]);
     return Object.assign({ ok: true, ms: nowMs() - began, ...(resolved && { resolved }) }, ...facts, answer);
   } catch (error) {
@@ -134,7 +147,13 @@ const attempts: Record<ProbeProtocol, Attempt> = {
   }),
 };
 
-function connect(source: ProbeSource, request: ProbeRequest, address: string, deadline: AbortSignal, note: (fact: Partial<ProbeAnswer>) => void) {
+function connect(
+  source: ProbeSource,
+  request: ProbeRequest,
+  address: string,
+  deadline: AbortSignal,
+  note: (fact: Partial<ProbeAnswer>) => void,
+) {
   const socket = source.stack.connectTcp({
     host: address,
     port: request.port,
@@ -142,12 +161,10 @@ function connect(source: ProbeSource, request: ProbeRequest, address: string, de
     connectTimeoutMs: request.timeoutMs,
   });
   const tell = () => {
-    const { localAddress, localPort, remoteAddress, remotePort } = socket;
+    const { localAddress, localPort } = socket;
     note({
       ...(localAddress !== undefined && { localAddress }),
       ...(localPort !== undefined && { localPort }),
-      ...(remoteAddress !== undefined && { remoteAddress }),
-      ...(remotePort !== undefined && { remotePort }),
     });
   };
   tell();
@@ -163,7 +180,9 @@ function connect(source: ProbeSource, request: ProbeRequest, address: string, de
   return { socket, connected };
 }
 
-async function probeTcp(...[source, request, address, deadline, note]: Parameters<Attempt>): Promise<Partial<ProbeAnswer>> {
+async function probeTcp(
+  ...[source, request, address, deadline, note]: Parameters<Attempt>
+): Promise<Partial<ProbeAnswer>> {
   const { socket, connected } = connect(source, request, address, deadline, note);
   await connected;
   socket.on('error', () => {});
@@ -172,7 +191,9 @@ async function probeTcp(...[source, request, address, deadline, note]: Parameter
   return {};
 }
 
-async function probeHttp(...[source, request, address, deadline, note]: Parameters<Attempt>): Promise<Partial<ProbeAnswer>> {
+async function probeHttp(
+  ...[source, request, address, deadline, note]: Parameters<Attempt>
+): Promise<Partial<ProbeAnswer>> {
   const http = await import('node:http');
   const { socket, connected } = connect(source, request, address, deadline, note);
   await connected;
@@ -217,7 +238,7 @@ async function probeUdp(
       socket.once('error', reject);
       socket.once('message', (data, remote) => {
         const body = data.subarray(0, MAX_BODY_BYTES).toString('utf8');
-        resolve({ remoteAddress: remote.address, remotePort: remote.port, body });
+        resolve({ remotePort: remote.port, body });
       });
       socket.connect(request.port, address);
       note({ ...ownAddress(source.stack, address), localPort: socket.port });
@@ -237,7 +258,7 @@ async function probeIcmp(
   try {
     return await new Promise((resolve, reject) => {
       deadline.addEventListener('abort', () => reject(new Error('no answer')), { once: true });
-      socket.once('message', (reply) => resolve({ remoteAddress: reply.address }));
+      socket.once('message', () => resolve({}));
       socket.once('unreachable', ({ address: from, type, code }) => {
         reject(new Error(`ICMP type ${type} code ${code} from ${from}`));
       });

@@ -4,8 +4,8 @@
 import { compileTables } from '@podwire/compile/tables';
 import type { LocalEndpoint, Tables } from '@podwire/dataplane/tables';
 import type { Change, ClusterSettings, SyncState } from '@podwire/sync/types';
-import type { EndpointSlice } from 'kubernetes-types/discovery/v1.js';
 import type { Node, Service } from 'kubernetes-types/core/v1.js';
+import type { EndpointSlice } from 'kubernetes-types/discovery/v1.js';
 
 export interface TablesFeedOptions {
   readonly nodeName: string;

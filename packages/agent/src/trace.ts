@@ -8,7 +8,13 @@ import type { PacketTrace, TraceStep } from '@podwire/dataplane/trace';
 import { formatAddressWords } from '@podwire/wire/address';
 import { describe } from '@podwire/wire/describe';
 import { DECODE_OK, Packet } from '@podwire/wire/packet';
-import { PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from '@podwire/wire/protocol';
+import {
+  PROTOCOL_ICMP,
+  PROTOCOL_ICMPV6,
+  PROTOCOL_SCTP,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+} from '@podwire/wire/protocol';
 import { getVxlanVni, isVxlan, VXLAN_HEADER_LENGTH } from '@podwire/wire/vxlan';
 
 export type Hook = 'from-pod' | 'from-underlay' | 'from-host';

@@ -74,14 +74,16 @@ export class Ipam {
    * the ranges are forgotten.
    */
   configure(cidrs: readonly string[]): void {
-    if (this.#ranges.length === cidrs.length && this.#ranges.every((range, i) => range.text === cidrs[i])) return;
+    if (this.#ranges.length === cidrs.length && this.#ranges.every((range, i) => range.text === cidrs[i]))
+      return;
     this.#ranges = cidrs.map(parsePodRange);
     this.#last = this.#ranges.map(() => 1);
     const saved = this.#read();
     if (saved === undefined || saved.ranges.join() !== cidrs.join()) return;
     this.#last = this.#ranges.map((range, i) => Math.min(Math.max(saved.last[i] ?? 1, 1), range.size - 1));
     for (const { owner, addresses } of saved.allocations) {
-      if (typeof owner !== 'string' || !Array.isArray(addresses) || addresses.length !== cidrs.length) continue;
+      if (typeof owner !== 'string' || !Array.isArray(addresses) || addresses.length !== cidrs.length)
+        continue;
       if (addresses.some((address) => typeof address !== 'string' || this.#taken.has(address))) continue;
       this.#byOwner.set(owner, addresses);
       for (const address of addresses) this.#taken.set(address, owner);

@@ -14,7 +14,8 @@ export function isAllowed(request: IncomingMessage, joinToken: string): boolean 
   const socket = request.socket as TLSSocket;
   if (socket.authorized) {
     const organization = socket.getPeerCertificate().subject?.O as string | string[] | undefined;
-    if (organization === MASTERS || (Array.isArray(organization) && organization.includes(MASTERS))) return true;
+    if (organization === MASTERS || (Array.isArray(organization) && organization.includes(MASTERS)))
+      return true;
   }
   const bearer = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1];
   // Compared by digest, so that the time it takes says nothing about a guess.

@@ -18,7 +18,8 @@ export function parseLogRequest(query: URLSearchParams, nowMs: number): LogReque
     const text = query.get(name);
     if (text === null || text === '') continue;
     const value = Number(text);
-    if (!Number.isInteger(value) || value < 0) return `Cannot read logs: ${name} must be a whole number, not "${text}"`;
+    if (!Number.isInteger(value) || value < 0)
+      return `Cannot read logs: ${name} must be a whole number, not "${text}"`;
     numbers[name] = value;
   }
   const sinceTime = query.get('sinceTime');

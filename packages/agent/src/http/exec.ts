@@ -69,19 +69,20 @@ export async function serveExec(
   if (wants.stdout || wants.stderr) {
     send(socket, channelMessage(wants.stdout ? CHANNEL_STDOUT : CHANNEL_STDERR, new Uint8Array(0)));
   }
+  const stdout = channelWriter(socket, wants.stdout ? CHANNEL_STDOUT : undefined);
+  const stderr = channelWriter(
+    socket,
+    wants.stderr ? CHANNEL_STDERR : wants.tty ? CHANNEL_STDOUT : undefined,
+  );
   let status: object;
   try {
-    const exitCode = await run({
-      ...(stdin !== undefined && { stdin }),
-      stdout: channelWriter(socket, wants.stdout ? CHANNEL_STDOUT : undefined),
-      stderr: channelWriter(socket, wants.stderr ? CHANNEL_STDERR : wants.tty ? CHANNEL_STDOUT : undefined),
-      tty: wants.tty,
-      signal: gone.signal,
-    });
-    status = exitStatus(exitCode);
+    const streams = { stdout, stderr, tty: wants.tty, signal: gone.signal };
+    status = exitStatus(await run(stdin === undefined ? streams : { ...streams, stdin }));
   } catch (error) {
     status = errorStatus((error as Error).message);
   }
+  // The status is the last the client reads: what was written goes out before it.
+  await Promise.all([ended(stdout), ended(stderr)]);
   send(socket, channelMessage(CHANNEL_ERROR, Buffer.from(JSON.stringify(status))));
   socket.close(1000);
 }
@@ -97,6 +98,14 @@ function channelWriter(socket: WebSocket, channel: number | undefined): Writable
       }
       socket.send(channelMessage(channel, chunk), { binary: true }, () => done());
     },
+  });
+}
+
+function ended(stream: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.writableFinished || stream.destroyed) return resolve();
+    stream.once('close', resolve);
+    stream.end();
   });
 }
 

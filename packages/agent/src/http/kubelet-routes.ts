@@ -13,7 +13,8 @@ import { HttpError } from './server.ts';
 export function kubeletRoutes(pods: PodManager, nowMs: () => number): Route[] {
   const podOf = ({ parts }: RouteMatch): PodWorker => {
     const worker = pods.find(parts.namespace!, parts.pod!);
-    if (worker === undefined) throw new HttpError(404, `pod "${parts.pod}" not found in "${parts.namespace}"`);
+    if (worker === undefined)
+      throw new HttpError(404, `pod "${parts.pod}" not found in "${parts.namespace}"`);
     return worker;
   };
   const containerOf = (match: RouteMatch): PodContainer => {
@@ -80,7 +81,8 @@ export function kubeletRoutes(pods: PodManager, nowMs: () => number): Route[] {
         const network = podOf(call).network;
         if (network === undefined) throw new HttpError(400, `pod "${call.parts.pod}" is not running`);
         const ports = forwardedPorts(call.query);
-        if (ports === undefined) throw new HttpError(400, `invalid port "${call.query.getAll('port').join(',')}"`);
+        if (ports === undefined)
+          throw new HttpError(400, `invalid port "${call.query.getAll('port').join(',')}"`);
         return (socket) => servePortForward(socket, ports, (port) => network.dial(port));
       },
     },

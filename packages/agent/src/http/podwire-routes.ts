@@ -2,7 +2,7 @@
  * The agent's own endpoints: traces, probes, tables, connection tracking, metrics.
  */
 import type { Tables } from '@podwire/dataplane/tables';
-import { parseProbeRequest, type ProbeFrom, type ProbeSource, runProbe } from '../probe-request.ts';
+import { type ProbeFrom, type ProbeSource, parseProbeRequest, runProbe } from '../probe-request.ts';
 import type { TraceRecorder } from '../trace.ts';
 import type { HttpCall, Route } from './route.ts';
 import { HttpError, respondJson, respondText } from './server.ts';
@@ -58,7 +58,8 @@ export function podwireRoutes(options: PodwireRoutesOptions): Route[] {
       path: '/podwire/trace/arm',
       http({ body, response }) {
         const { id, windowMs, maxPackets } = (body ?? {}) as Record<string, unknown>;
-        const isCount = (value: unknown, max: number) => Number.isInteger(value) && (value as number) > 0 && (value as number) <= max;
+        const isCount = (value: unknown, max: number) =>
+          Number.isInteger(value) && (value as number) > 0 && (value as number) <= max;
         if (typeof id !== 'string' || !/^[\w.-]{1,64}$/.test(id)) {
           throw new HttpError(400, 'Cannot arm a trace: id must be 1 to 64 letters, digits, ".", "_" or "-"');
         }

@@ -9,7 +9,7 @@ import { WebSocketServer } from 'ws';
 import { isAllowed } from './access.ts';
 import { EXEC_PROTOCOLS } from './exec-channels.ts';
 import { PORT_FORWARD_PROTOCOLS } from './port-forward.ts';
-import { type Route, type RouteMatch, matchRoute } from './route.ts';
+import { matchRoute, type Route, type RouteMatch } from './route.ts';
 
 export const KUBELET_PORT = 10_250;
 
@@ -107,7 +107,10 @@ export class HttpServer {
         .split(',')
         .map((name) => name.trim());
       if (preferred(new Set(offered)) === undefined) {
-        throw new HttpError(400, `Cannot speak any of "${offered.join(', ')}"; want ${EXEC_PROTOCOLS.join(' or ')}`);
+        throw new HttpError(
+          400,
+          `Cannot speak any of "${offered.join(', ')}"; want ${EXEC_PROTOCOLS.join(' or ')}`,
+        );
       }
       const serve = route.webSocket({ ...match, body: undefined });
       this.#sockets.handleUpgrade(request, socket, head, (client) => serve(client));
@@ -124,7 +127,10 @@ export class HttpServer {
   #find(request: IncomingMessage): { route: Route; match: RouteMatch } {
     const isHealth = request.url === '/healthz';
     if (!isHealth && !isAllowed(request, this.#options.joinToken)) {
-      throw new HttpError(401, 'Unauthorized: show the cluster credential or a certificate of the API server');
+      throw new HttpError(
+        401,
+        'Unauthorized: show the cluster credential or a certificate of the API server',
+      );
     }
     const found = matchRoute(this.#options.routes, request.method ?? 'GET', request.url ?? '/');
     if (found === undefined) throw new HttpError(404, `404 page not found: ${request.method} ${request.url}`);
@@ -152,7 +158,12 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-export function respondText(response: ServerResponse, status: number, text: string, type = 'text/plain'): void {
+export function respondText(
+  response: ServerResponse,
+  status: number,
+  text: string,
+  type = 'text/plain',
+): void {
   response.writeHead(status, { 'Content-Type': type, 'Content-Length': Buffer.byteLength(text) });
   response.end(text);
 }

@@ -261,7 +261,8 @@ export class PodContainer {
   async #runOnce(spec: ContainerSpec): Promise<number> {
     const { context } = this.#host;
     const { status } = this;
-    this.previousLogs = this.logs.read({ tailLines: 1 }).length > 0 || this.logs.closed ? this.logs : this.previousLogs;
+    this.previousLogs =
+      this.logs.read({ tailLines: 1 }).length > 0 || this.logs.closed ? this.logs : this.previousLogs;
     this.logs.close();
     const logs = new LogBuffer(context.nowMs);
     this.logs = logs;
@@ -277,7 +278,11 @@ export class PodContainer {
       });
     } catch (error) {
       const message = (error as Error).message;
-      this.#event('Warning', 'Failed', `Error: failed to start container ${JSON.stringify(this.name)}: ${message}`);
+      this.#event(
+        'Warning',
+        'Failed',
+        `Error: failed to start container ${JSON.stringify(this.name)}: ${message}`,
+      );
       return this.#terminated(startedAt, { exitCode: 128, reason: 'StartError', message });
     }
     this.running = process;
@@ -375,7 +380,8 @@ export class PodContainer {
       const hooked = runHook(hook, this.#target(process), context.setTimer, over.signal);
       const failure = await Promise.race([hooked, late, process.exited.then(() => undefined)]);
       timer.cancel();
-      if (failure !== undefined) this.#event('Warning', 'FailedPreStopHook', `PreStopHook failed: ${failure}`);
+      if (failure !== undefined)
+        this.#event('Warning', 'FailedPreStopHook', `PreStopHook failed: ${failure}`);
     }
     // Upstream leaves at least two seconds after a hook that took all of the time.
     const leftMs = Math.max(graceMs - (context.nowMs() - beganMs), Math.min(graceMs, 2000));

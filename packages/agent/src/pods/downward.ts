@@ -18,7 +18,8 @@ export interface PodAddresses {
 export function fieldValue(pod: Pod, selector: ObjectFieldSelector, where: PodAddresses): string {
   const path = selector.fieldPath;
   const subscript = /^metadata\.(labels|annotations)\['(.*)'\]$/.exec(path);
-  if (subscript !== null) return pod.metadata?.[subscript[1] as 'labels' | 'annotations']?.[subscript[2]!] ?? '';
+  if (subscript !== null)
+    return pod.metadata?.[subscript[1] as 'labels' | 'annotations']?.[subscript[2]!] ?? '';
   switch (path) {
     case 'metadata.name':
       return pod.metadata?.name ?? '';

@@ -98,7 +98,9 @@ function valueFrom(
     if (reference.optional) return undefined;
     throw notFound(isConfigMap ? 'configmap' : 'secret', name);
   }
-  const text = isConfigMap ? (map as ConfigMap).data?.[reference.key] : secretData(map as Secret)?.[reference.key];
+  const text = isConfigMap
+    ? (map as ConfigMap).data?.[reference.key]
+    : secretData(map as Secret)?.[reference.key];
   if (text === undefined && !reference.optional) {
     const kind = isConfigMap ? 'ConfigMap' : 'Secret';
     throw new ContainerConfigError(`couldn't find key ${reference.key} in ${kind} ${namespace}/${name}`);

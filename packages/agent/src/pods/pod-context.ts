@@ -29,9 +29,9 @@ export interface PodContext {
   readonly counters: { containerRestarts: number };
   /**
    * Puts a pod on the network: addresses, link, stack.
-   * @throws Error when it has to be tried again; the text goes into an Event FailedCreatePodSandBox
+   * Rejects when it has to be tried again; the text goes into an Event FailedCreatePodSandBox.
    */
-  readonly createRuntime: (pod: Pod) => PodRuntime;
+  readonly createRuntime: (pod: Pod) => Promise<PodRuntime>;
 }
 
 /** Where logs go; pino's loggers fit. */

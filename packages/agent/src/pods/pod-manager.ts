@@ -56,9 +56,13 @@ export class PodManager {
         namespaces.add(object.metadata.namespace ?? '');
       }
     }
-    if (namespaces.size === 0) return;
+    for (const namespace of namespaces) this.configurationChanged(namespace);
+  }
+
+  /** Something that the containers of a namespace may be configured from is another one now. */
+  configurationChanged(namespace: string): void {
     for (const worker of this.#byUid.values()) {
-      if (namespaces.has(worker.namespace)) worker.configurationChanged();
+      if (worker.namespace === namespace) worker.configurationChanged();
     }
   }
 

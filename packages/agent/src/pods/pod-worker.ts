@@ -137,8 +137,9 @@ export class PodWorker implements ContainerHost {
     const deadline = this.#limitLife();
     try {
       const ready =
-        (await this.#until('FailedCreatePodSandBox', 'Failed to create pod sandbox: ', () => this.#connect())) &&
-        (await this.#until('FailedMount', '', () => this.#config.mount()));
+        (await this.#until('FailedCreatePodSandBox', 'Failed to create pod sandbox: ', () =>
+          this.#connect(),
+        )) && (await this.#until('FailedMount', '', () => this.#config.mount()));
       if (ready && (await this.#initialize())) {
         this.#startEphemeral();
         const apps = [...this.containers.values()].filter(({ kind }) => kind === 'app');
@@ -184,20 +185,20 @@ export class PodWorker implements ContainerHost {
     }
   }
 
-  #connect(): void {
-    this.network = this.context.createRuntime(this.pod);
+  async #connect(): Promise<void> {
+    this.network = await this.context.createRuntime(this.pod);
     this.podIPs = this.network.podIPs;
     this.changed();
   }
 
   /** Tries `work` until it succeeds; false when the pod is to stop first. */
-  async #until(reason: string, prefix: string, work: () => void): Promise<boolean> {
+  async #until(reason: string, prefix: string, work: () => void | Promise<void>): Promise<boolean> {
     const { context } = this;
     for (;;) {
       if (this.#ending.signal.aborted) return false;
       const news = this.configChanged();
       try {
-        work();
+        await work();
         return true;
       } catch (error) {
         context.events.warning(podTarget(this.pod), reason, `${prefix}${(error as Error).message}`);
@@ -239,10 +240,11 @@ export class PodWorker implements ContainerHost {
   async #stopContainers(): Promise<void> {
     const began = this.context.nowMs();
     const fallback = (this.pod.spec?.terminationGracePeriodSeconds ?? 30) * 1000;
-    const leftMs = () =>
-      Math.max(0, Math.min(this.#graceMs, fallback) - (this.context.nowMs() - began));
+    const leftMs = () => Math.max(0, Math.min(this.#graceMs, fallback) - (this.context.nowMs() - began));
     const all = [...this.containers.values()];
-    await Promise.all(all.filter(({ kind }) => kind !== 'sidecar').map((container) => container.stop(leftMs())));
+    await Promise.all(
+      all.filter(({ kind }) => kind !== 'sidecar').map((container) => container.stop(leftMs())),
+    );
     for (const container of all.filter(({ kind }) => kind === 'sidecar').reverse()) {
       await container.stop(leftMs());
     }
@@ -264,12 +266,15 @@ export class PodWorker implements ContainerHost {
     const seconds = this.pod.spec?.activeDeadlineSeconds;
     if (seconds === undefined) return undefined;
     const usedMs = Math.max(0, this.context.nowMs() - Date.parse(this.#startTime));
-    return this.context.setTimer(() => {
-      const message = 'Pod was active on the node longer than the specified deadline';
-      this.#ended = { reason: 'DeadlineExceeded', message };
-      this.context.events.normal(podTarget(this.pod), 'DeadlineExceeded', message);
-      this.#stopWithin((this.pod.spec?.terminationGracePeriodSeconds ?? 30) * 1000);
-    }, seconds * 1000 - usedMs);
+    return this.context.setTimer(
+      () => {
+        const message = 'Pod was active on the node longer than the specified deadline';
+        this.#ended = { reason: 'DeadlineExceeded', message };
+        this.context.events.normal(podTarget(this.pod), 'DeadlineExceeded', message);
+        this.#stopWithin((this.pod.spec?.terminationGracePeriodSeconds ?? 30) * 1000);
+      },
+      seconds * 1000 - usedMs,
+    );
   }
 
   #publish(): void {

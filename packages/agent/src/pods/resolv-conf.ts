@@ -57,7 +57,10 @@ export function resolvConf(
 }
 
 /** The names a pod goes by: what `hostname` prints, and its domain when it has a subdomain. */
-export function podHostname(pod: Pod, clusterDomain: string): { hostname: string; short: string; domain: string } {
+export function podHostname(
+  pod: Pod,
+  clusterDomain: string,
+): { hostname: string; short: string; domain: string } {
   const short = (pod.spec?.hostname || pod.metadata?.name || '').slice(0, 63).replace(/[-.]+$/, '');
   const subdomain = pod.spec?.subdomain;
   const domain = subdomain ? `${subdomain}.${pod.metadata?.namespace}.svc.${clusterDomain}` : '';

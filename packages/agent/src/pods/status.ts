@@ -15,11 +15,7 @@ export function isSidecar(container: Container): boolean {
  * The phase of a pod.
  * @param terminal whether the pod is being stopped for good, so that nothing restarts any more
  */
-export function podPhase(
-  pod: Pod,
-  statuses: ReadonlyMap<string, ContainerStatus>,
-  terminal: boolean,
-): Phase {
+export function podPhase(pod: Pod, statuses: ReadonlyMap<string, ContainerStatus>, terminal: boolean): Phase {
   const restartPolicy = pod.spec?.restartPolicy ?? 'Always';
   let pendingInitialization = 0;
   let failedInitialization = 0;
@@ -138,9 +134,7 @@ export function readyCondition(pod: Pod, containersReady: ConditionStatus): Cond
     if (gate === undefined) {
       messages.push(`corresponding condition of pod readiness gate "${conditionType}" does not exist.`);
     } else if (gate.status !== 'True') {
-      messages.push(
-        `the status of pod readiness gate "${conditionType}" is not "True", but ${gate.status}`,
-      );
+      messages.push(`the status of pod readiness gate "${conditionType}" is not "True", but ${gate.status}`);
     }
   }
   if (messages.length === 0) return TRUE('Ready');
@@ -199,7 +193,11 @@ export function podStatus(
   const conditions = own.map((condition) => {
     const old = before.find((other) => other.type === condition.type);
     const since = old?.status === condition.status ? old.lastTransitionTime : undefined;
-    return { ...condition, lastProbeTime: null, lastTransitionTime: since ?? nowIso } as unknown as PodCondition;
+    return {
+      ...condition,
+      lastProbeTime: null,
+      lastTransitionTime: since ?? nowIso,
+    } as unknown as PodCondition;
   });
   const ofKind = (containers: readonly { name: string }[] | undefined) =>
     (containers ?? []).flatMap(({ name }) => facts.statuses.get(name) ?? []);

@@ -124,10 +124,7 @@ function selectItems(all: Map<string, string>, source: Source, missing: string):
   return chosen;
 }
 
-function downwardFiles(
-  items: readonly DownwardAPIVolumeFile[],
-  context: VolumeContext,
-): Map<string, string> {
+function downwardFiles(items: readonly DownwardAPIVolumeFile[], context: VolumeContext): Map<string, string> {
   const files = new Map<string, string>();
   for (const item of items) {
     try {

@@ -28,7 +28,12 @@ export function attemptProbe(probe: Probe, target: ProbeTarget, timeoutMs: numbe
   if (probe.httpGet !== undefined) return attemptHttp(probe.httpGet, target, timeoutMs);
   if (probe.tcpSocket !== undefined) {
     const { port } = probe.tcpSocket;
-    return attemptTcp(probe.tcpSocket.host || target.podIP, resolvePort(target.container, port), target, timeoutMs);
+    return attemptTcp(
+      probe.tcpSocket.host || target.podIP,
+      resolvePort(target.container, port),
+      target,
+      timeoutMs,
+    );
   }
   if (probe.grpc !== undefined) {
     const { port, service } = probe.grpc;
@@ -52,7 +57,9 @@ async function attemptExec(command: string[], target: ProbeTarget, timeoutMs: nu
   const { exitCode, output } = await target.exec(command, timeoutMs);
   if (exitCode === 0) return OK;
   if (exitCode === TIMED_OUT) {
-    return failed(`command timed out: ${JSON.stringify(command.join(' '))} timed out after ${timeoutMs / 1000}s`);
+    return failed(
+      `command timed out: ${JSON.stringify(command.join(' '))} timed out after ${timeoutMs / 1000}s`,
+    );
   }
   return failed(output);
 }
@@ -104,7 +111,11 @@ function hostPort(host: string, port: number): string {
 
 const MAX_REDIRECTS = 10;
 
-async function attemptHttp(action: HTTPGetAction, target: ProbeTarget, timeoutMs: number): Promise<ProbeResult> {
+async function attemptHttp(
+  action: HTTPGetAction,
+  target: ProbeTarget,
+  timeoutMs: number,
+): Promise<ProbeResult> {
   const host = action.host || target.podIP;
   const port = resolvePort(target.container, action.port as number | string);
   const scheme = (action.scheme ?? 'HTTP').toLowerCase();

@@ -11,12 +11,13 @@ export interface UdpUnderlayOptions {
   readonly socket: Socket;
   readonly address: string;
   readonly port: number;
-  readonly onDatagram: (datagram: Uint8Array, source: string) => void;
   readonly onError: (error: Error) => void;
 }
 
 export class UdpUnderlay {
   readonly #socket: Socket;
+  /** Set by whoever forwards; what comes before is lost. */
+  onDatagram: (datagram: Uint8Array, source: string) => void = () => {};
   sent = 0;
   received = 0;
   sendErrors = 0;
@@ -45,7 +46,7 @@ export class UdpUnderlay {
     }
     this.#socket.on('message', (datagram, remote) => {
       this.received += 1;
-      options.onDatagram(datagram, remote.address);
+      this.onDatagram(datagram, remote.address);
     });
     this.#socket.on('error', options.onError);
   }
