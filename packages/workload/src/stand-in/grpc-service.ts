@@ -1,4 +1,4 @@
-import { createServer, type Http2Server, type ServerHttp2Stream } from 'node:http2';
+import { createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { TcpSocket } from '@podwire/netstack/tcp-socket';
 import type { ProgramContext } from '../container.ts';
 import { callAll, HOPS_HEADER } from './calls.ts';
@@ -19,17 +19,27 @@ export class GrpcService {
   readonly #context: ProgramContext;
   readonly #upstreams: readonly Upstream[];
   readonly #server: Http2Server;
+  readonly #sessions = new Set<ServerHttp2Session>();
 
   constructor(context: ProgramContext, upstreams: readonly Upstream[]) {
     this.#context = context;
     this.#upstreams = upstreams;
     this.#server = createServer();
-    this.#server.on('stream', (stream, headers) => void this.#serve(stream, headers));
+    this.#server.on('stream', (stream, headers) => void this.#serve(stream as ServerHttp2Stream, headers));
     this.#server.on('sessionError', () => {});
+    this.#server.on('session', (session) => {
+      this.#sessions.add(session);
+      session.on('close', () => this.#sessions.delete(session));
+    });
   }
 
   accept(socket: TcpSocket): void {
     this.#server.emit('connection', socket);
+  }
+
+  /** Takes no more streams; those under way go on. */
+  drain(): void {
+    for (const session of this.#sessions) session.close();
   }
 
   async #serve(

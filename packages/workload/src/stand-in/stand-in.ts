@@ -9,8 +9,8 @@ import { upstreamsOf } from './upstreams.ts';
 
 /** A client without ports of its own calls its upstreams this often. */
 const CLIENT_INTERVAL_MS = 1_000;
-/** In-flight requests get this long after SIGTERM. */
-const DRAIN_MS = 2_000;
+/** Requests under way get this long after SIGTERM: more than a call of an upstream takes. */
+const DRAIN_MS = 10_000;
 const DRAIN_STEP_MS = 10;
 const HTTP2_PREFACE = 'PRI * HTTP/2';
 const HTTP1 = /^[A-Z]{3,12} [\x21-\x7e]{1,8192} HTTP\/1/;
@@ -25,24 +25,32 @@ export async function runStandIn(context: ProgramContext): Promise<number> {
   const upstreams = upstreamsOf(spec.env);
   const { tcp, udp } = portsOf(spec);
   const open = new Set<TcpSocket>();
+  /** Connections that carry no request that could be waited for. */
+  const plain = new Set<TcpSocket>();
   const closers: (() => void)[] = [];
   let http: HttpService | undefined;
-  let grpc: Promise<GrpcService> | undefined;
+  let grpc: GrpcService | undefined;
 
   const serve = async (socket: TcpSocket): Promise<void> => {
+    plain.add(socket);
     const protocol = await detect(socket);
+    if (protocol !== 'lines') plain.delete(socket);
     if (protocol === 'http1') {
       http ??= new HttpService(context, upstreams);
       http.accept(socket);
     } else if (protocol === 'http2') {
       // HTTP/2 is loaded for the first client that speaks it: most pods never meet one.
-      grpc ??= import('./grpc-service.ts').then(({ GrpcService }) => new GrpcService(context, upstreams));
-      (await grpc).accept(socket);
+      const { GrpcService } = await import('./grpc-service.ts');
+      grpc ??= new GrpcService(context, upstreams);
+      grpc.accept(socket);
     } else if (protocol === 'lines') serveLines(socket, sandbox.podName);
   };
   const accept = (socket: TcpSocket): void => {
     open.add(socket);
-    socket.on('close', () => open.delete(socket));
+    socket.on('close', () => {
+      open.delete(socket);
+      plain.delete(socket);
+    });
     socket.on('error', () => {});
     void serve(socket);
   };
@@ -81,6 +89,8 @@ export async function runStandIn(context: ProgramContext): Promise<number> {
     await pause(isClient ? CLIENT_INTERVAL_MS : 2 ** 30, AbortSignal.any([context.terminate, context.kill]));
   }
   for (const close of closers.splice(0)) close();
+  for (const socket of plain) socket.destroySoon();
+  grpc?.drain();
   for (let waited = 0; open.size > 0 && waited < DRAIN_MS && !context.kill.aborted; waited += DRAIN_STEP_MS) {
     http?.drain();
     await pause(DRAIN_STEP_MS, context.kill);
