@@ -38,7 +38,10 @@ export interface StackOptions {
   random32: () => number;
   /** Default: setTimeout. */
   setTimer?: SetTimer;
-  /** Runs `fn` soon, outside of the caller. Default: a microtask, now and then a turn of the event loop. */
+  /**
+   * Runs `fn` soon, outside of the caller. Default: after what a user did, a microtask; after frames came in,
+   * setImmediate, so that one flush answers all that the event loop had to hand in.
+   */
   defer?: (fn: () => void) => void;
   interface: {
     name: string;
@@ -89,8 +92,6 @@ const MAXIMUM_BACKLOG = 4096;
 /** Frames and messages that wait for a flush. */
 const QUEUE_LIMIT = 4096;
 const QUEUE_BYTES_LIMIT = 16 << 20;
-/** After so many flushes in microtasks one waits for the event loop, so that bulk transfer starves nobody. */
-const MICROTASK_FLUSHES = 16;
 /** Large enough for the largest IPv6 packet; the operating system commits only what is used. */
 const OUT_BYTES = 65_535 + 40 + 14;
 
@@ -104,10 +105,12 @@ interface QueuedMessage {
 export class NetStack {
   readonly name: string;
   readonly #core: Core;
-  readonly #defer: (fn: () => void) => void;
+  readonly #defer: ((fn: () => void) => void) | undefined;
   readonly #flush = () => this.flush();
-  #scheduled = false;
-  #flushCount = 0;
+  #scheduledSoon = false;
+  #scheduledLater = false;
+  #flushing = false;
+  #receiving = false;
   /** Inside `flush` or a transmit: frames that come in wait. */
   #busy = false;
   #loop: Uint8Array[] = [];
@@ -129,7 +132,7 @@ export class NetStack {
     const { nowMs, random32 } = o;
     const statistics = newStatistics();
     const key = newHashKey(random32);
-    this.#defer = o.defer ?? ((fn) => this.#deferByDefault(fn));
+    this.#defer = o.defer;
     const setTimer: SetTimer = o.setTimer ?? ((fn, delayMs) => setTimeout(fn, delayMs));
     const link = o.interface;
     const core: Core = {
@@ -247,7 +250,9 @@ export class NetStack {
       this.#keep(this.#arrived, frame);
       return;
     }
+    this.#receiving = true;
     receiveFrame(this.#core, frame, frame.length, true);
+    this.#receiving = false;
   }
 
   /**
@@ -441,16 +446,18 @@ export class NetStack {
    * their own may call it.
    */
   flush(): void {
-    this.#scheduled = false;
+    this.#scheduledSoon = this.#scheduledLater = false;
     if (this.#core.closed || this.#busy) return;
-    this.#busy = true;
+    this.#busy = this.#flushing = true;
     try {
       this.#deliverEvents();
       this.#sendQueued();
     } finally {
-      this.#busy = false;
+      this.#busy = this.#flushing = false;
+      this.#receiving = true;
       this.#receiveKept();
       if (this.#hasWork()) this.#schedule();
+      this.#receiving = false;
     }
   }
 
@@ -535,14 +542,16 @@ export class NetStack {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#core.closed) return;
-    this.#scheduled = true;
-    this.#defer(this.#flush);
-  }
-
-  #deferByDefault(fn: () => void): void {
-    this.#flushCount++;
-    if (this.#flushCount % MICROTASK_FLUSHES === 0) setImmediate(fn);
-    else queueMicrotask(fn);
+    // A flush looks for more work when it ends.
+    if (this.#flushing || this.#core.closed) return;
+    if (this.#receiving && this.#defer === undefined) {
+      if (this.#scheduledLater) return;
+      this.#scheduledLater = true;
+      setImmediate(this.#flush);
+    } else {
+      if (this.#scheduledSoon) return;
+      this.#scheduledSoon = true;
+      (this.#defer ?? queueMicrotask)(this.#flush);
+    }
   }
 }

@@ -302,6 +302,11 @@ export class TcpSocket extends Duplex implements Deadline {
       this.#pull();
       return;
     }
+    if (code === 'ECONNABORTED') {
+      // Ended from our own side, for instance with the whole stack.
+      this.destroy();
+      return;
+    }
     const syscall = this.connecting ? 'connect' : code === 'EPIPE' ? 'write' : 'read';
     const [address, port] = this.connecting ? [this.#remoteAddress, this.#remotePort] : [];
     this.destroy(networkError(syscall, code as NetworkErrorCode, address, port));
