@@ -46,6 +46,8 @@ function run(command, args) {
       ...process.env,
       TURBO_TELEMETRY_DISABLED: '1',
       DO_NOT_TRACK: '1',
+      NODE_COMPILE_CACHE:
+        process.env.NODE_COMPILE_CACHE ?? join(root, 'node_modules', '.cache', 'podwire-compile'),
       PATH: `${join(root, 'node_modules', 'node', 'bin')}:${process.env.PATH}`,
     };
     const child = spawn(command, args, { cwd: root, stdio: 'inherit', env });

@@ -1,6 +1,7 @@
 import { randomFillSync } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
+import { networkInterfaces } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { JoinFile } from './join.ts';
 
@@ -13,11 +14,12 @@ const [{ startAgent }, { readJoinFile }, { createLog, LOG_LEVELS }, { systemTime
   import('./timer.ts'),
 ]);
 
-const USAGE = `usage: main.ts --name NODE --address ADDRESS --join FILE --state-dir DIR [--heartbeat-ms N] [--log-level ${LOG_LEVELS.join('|')}]
+const USAGE = `usage: main.ts --name NODE [--address ADDRESS] --join FILE --state-dir DIR [--heartbeat-ms N] [--log-level ${LOG_LEVELS.join('|')}]
 
   --name NODE        name of the Node object
   --address ADDRESS  address of the node: tunnel (UDP 8472), HTTPS (10250) and node ports
-  --join FILE        join.json of the controller
+                     (default: the first IPv4 address that is not loopback)
+  --join FILE        join.json of the controller; waited for when it is not there yet
   --state-dir DIR    where the node keeps what must survive it
   --heartbeat-ms N   time between two signs of life (default 500)
   --log-level LEVEL  what goes to stderr (default info)
@@ -25,6 +27,9 @@ const USAGE = `usage: main.ts --name NODE --address ADDRESS --join FILE --state-
 
 /** Time an agent gets to stop its pods and end its links. */
 const SHUTDOWN_MS = 3_000;
+
+const JOIN_FILE_WAIT_MS = 60_000;
+const JOIN_FILE_POLL_MS = 5;
 
 await run(process.argv.slice(2)).catch((error: Error) => {
   process.stderr.write(`${error.message}\n`);
@@ -49,24 +54,31 @@ async function run(args: string[]): Promise<void> {
     process.stdout.write(USAGE);
     return;
   }
-  const { name, address, join: joinPath, 'state-dir': stateDir } = values;
+  const { name, join: joinPath, 'state-dir': stateDir } = values;
+  const address = values.address ?? firstOutsideAddress();
   const level = LOG_LEVELS.find((each) => each === values['log-level']);
   const heartbeatMs = Number(values['heartbeat-ms']);
-  if (!name || !address || !joinPath || !stateDir || level === undefined || !(heartbeatMs >= 10)) {
+  if (!name || !joinPath || !stateDir || level === undefined || !(heartbeatMs >= 10)) {
+    throw new Error(`Cannot start the agent: --name, --join and --state-dir are needed\n${USAGE.trimEnd()}`);
+  }
+  if (address === undefined) {
     throw new Error(
-      `Cannot start the agent: --name, --address, --join and --state-dir are needed\n${USAGE.trimEnd()}`,
+      'Cannot start the agent: this machine has no IPv4 address but loopback; give one with --address',
     );
   }
+  const log = createLog(level, name);
+  await joinFileWritten(joinPath, () =>
+    log.info({ path: joinPath }, 'waiting for the controller to write the join file'),
+  );
   const join: JoinFile = readJoinFile(joinPath);
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-  const log = createLog(level, name);
   const agent = await startAgent({
     name,
     address,
     join,
     stateDir,
     heartbeatMs,
-    nowMs: Date.now,
+    nowMs: () => performance.timeOrigin + performance.now(),
     nowNs: process.hrtime.bigint,
     random32: makeRandom32(),
     setTimer: systemTimer,
@@ -90,6 +102,20 @@ async function run(args: string[]): Promise<void> {
     );
   };
   for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => stop(signal));
+}
+
+function firstOutsideAddress(): string | undefined {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return all.find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+}
+
+/** Controller and agents of a lab start at once; whoever comes first waits. After the limit reading it says what is wrong. */
+async function joinFileWritten(path: string, onWait: () => void): Promise<void> {
+  const deadline = performance.now() + JOIN_FILE_WAIT_MS;
+  if (!existsSync(path)) onWait();
+  while (!existsSync(path) && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, JOIN_FILE_POLL_MS));
+  }
 }
 
 /** Uniform 32-bit numbers from the operating system, drawn in blocks. */

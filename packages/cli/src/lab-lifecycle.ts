@@ -35,9 +35,6 @@ export function agentArgv(paths: LabPaths, node: LabNode): string[] {
     AGENT_MAIN,
     ...['--name', node.name],
     ...['--address', node.address],
-    ...['--zone', node.zone],
-    ...Object.entries(node.labels).flatMap(([key, value]) => ['--label', `${key}=${value}`]),
-    ...node.taints.flatMap((taint) => ['--taint', `${taint.key}=${taint.value ?? ''}:${taint.effect}`]),
     ...['--join', paths.join],
     ...['--state-dir', join(paths.nodes, node.name)],
   ];

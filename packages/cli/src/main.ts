@@ -1,9 +1,6 @@
-import { enableCompileCache } from 'node:module';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ApiFailure } from './api-client.ts';
 import { Complaint } from './complaint.ts';
-
-enableCompileCache();
 
 const json = (): Option =>
   new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table');
