@@ -119,8 +119,7 @@ export class NodePorts {
     const inside = this.#options.host.connectTcp({
       host: address,
       port,
-      localAddress: remoteAddress,
-      localPort: remotePort,
+      ...clientAs(remoteAddress, remotePort, address),
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
     });
     inside.on('connect', () => client.resume());
@@ -162,11 +161,12 @@ export class NodePorts {
     nodePort: number,
     onClosed: () => void,
   ): UdpClient {
+    const { localAddress, localPort } = clientAs(remote.address, remote.port, address);
     const inside = this.#options.host.connectUdp(
-      { host: remote.address, port: remote.port },
+      { host: localAddress, port: localPort },
       { host: address, port: nodePort },
     );
-    const name = `${remote.address} ${remote.port}`;
+    const name = `${localAddress} ${inside.port}`;
     this.#udpClients.add(name);
     let timer: Timer | undefined;
     const close = () => {
@@ -209,6 +209,19 @@ export class NodePorts {
     this.#retry?.cancel();
     this.#retry = this.#options.setTimer(() => this.update(this.#wanted), RETRY_MS);
   }
+}
+
+/**
+ * Under which address and port a client appears inside: its own. A client on the real host itself is a process of the node,
+ * and as such has the node's address; its port may be another client's there, so the stack chooses one.
+ */
+function clientAs(
+  address: string,
+  port: number,
+  nodeAddress: string,
+): { localAddress: string; localPort: number } {
+  const isHere = address === '127.0.0.1' || address === '::1' || address === nodeAddress;
+  return isHere ? { localAddress: nodeAddress, localPort: 0 } : { localAddress: address, localPort: port };
 }
 
 interface UdpClient {

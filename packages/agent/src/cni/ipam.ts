@@ -80,7 +80,10 @@ export class Ipam {
     this.#last = this.#ranges.map(() => 1);
     const saved = this.#read();
     if (saved === undefined || saved.ranges.join() !== cidrs.join()) return;
-    this.#last = this.#ranges.map((range, i) => Math.min(Math.max(saved.last[i] ?? 1, 1), range.size - 1));
+    this.#last = this.#ranges.map((range, i) => {
+      const last = saved.last[i];
+      return Number.isInteger(last) && last! > 0 && last! < range.size ? last! : 1;
+    });
     for (const { owner, addresses } of saved.allocations) {
       if (typeof owner !== 'string' || !Array.isArray(addresses) || addresses.length !== cidrs.length)
         continue;
