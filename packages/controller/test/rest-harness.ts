@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -58,6 +59,7 @@ export class TestServer {
   readonly errors: unknown[] = [];
   readonly #stops: (() => void)[] = [];
   readonly #agent: Agent;
+  #ownWatches = 0;
   port = 0;
 
   static async start(
@@ -107,11 +109,17 @@ export class TestServer {
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     this.port = (server.address() as AddressInfo).port;
+    this.#ownWatches = this.store.watcherCount;
     this.#stops.push(() => {
       kubelet.close();
       server.close();
       server.closeAllConnections();
     });
+  }
+
+  /** Watches of clients, our own loops aside. */
+  get openWatches(): number {
+    return this.store.watcherCount - this.#ownWatches;
   }
 
   request(method: string, path: string, spec: RequestSpec = {}): Promise<Answer> {
@@ -180,7 +188,7 @@ export class TestServer {
           headers: { authorization: 'Bearer secret', ...(accept !== undefined && { accept }) },
         },
         (response) => {
-          const watch = new TestWatch(response.statusCode!, () => outgoing.destroy());
+          const watch = new TestWatch(response, () => outgoing.destroy());
           response.setEncoding('utf8');
           response.on('data', (chunk: string) => watch.feed(chunk));
           response.on('end', () => watch.end());
@@ -213,15 +221,17 @@ export class TestServer {
 export class TestWatch {
   readonly code: number;
   readonly close: () => void;
+  readonly pause: () => void;
   // biome-ignore lint/suspicious/noExplicitAny: tests look into events of every shape
   readonly #events: any[] = [];
   #waiting: (() => void) | undefined;
   #rest = '';
   ended = false;
 
-  constructor(code: number, close: () => void) {
-    this.code = code;
+  constructor(response: IncomingMessage, close: () => void) {
+    this.code = response.statusCode!;
     this.close = close;
+    this.pause = () => response.pause();
   }
 
   feed(chunk: string): void {

@@ -106,6 +106,13 @@ export class Store {
     return this.#compactedRevision;
   }
 
+  /** Open watches, for metrics. */
+  get watcherCount(): number {
+    let count = 0;
+    for (const watchers of this.#watchers.values()) count += watchers.size;
+    return count;
+  }
+
   get(resource: string, namespace: string, name: string): StoredObject | undefined {
     return this.#tables.get(resource)?.get(namespace, name);
   }

@@ -16,6 +16,8 @@ import type { ResourceTypes } from './resource-types.ts';
 export function startCustomResources(api: ObjectApi, onError: (error: unknown) => void): () => void {
   const definitionType = api.types.byId(DEFINITIONS)!;
   const instanceWatches = new Map<string, () => void>();
+  /** Generation of each definition as it is served. */
+  const registered = new Map<string, number | undefined>();
 
   const settle = (work: Promise<unknown>) => {
     work.catch((error: unknown) => {
@@ -32,13 +34,17 @@ export function startCustomResources(api: ObjectApi, onError: (error: unknown) =
     const same =
       JSON.stringify(conditions) === JSON.stringify(definition.status?.conditions) &&
       JSON.stringify(acceptedNames) === JSON.stringify(definition.status?.acceptedNames);
-    if (problem === undefined) api.types.setCustom(definition.metadata.name!, typesOf(definition));
+    const name = definition.metadata.name!;
+    if (problem === undefined && registered.get(name) !== definition.metadata.generation) {
+      api.types.setCustom(name, typesOf(definition));
+      registered.set(name, definition.metadata.generation);
+    }
     if (same) return;
     settle(
       api.changeObject(
         definitionType,
         '',
-        definition.metadata.name!,
+        name,
         (current) => ({ ...current, status: { ...(current.status as object), conditions, acceptedNames } }),
         { subresource: 'status' },
       ),
@@ -77,6 +83,7 @@ export function startCustomResources(api: ObjectApi, onError: (error: unknown) =
   const forget = (name: string) => {
     instanceWatches.get(name)?.();
     instanceWatches.delete(name);
+    registered.delete(name);
     api.types.setCustom(name, []);
   };
 
@@ -85,7 +92,6 @@ export function startCustomResources(api: ObjectApi, onError: (error: unknown) =
     if (type === 'DELETED') return forget(name);
     accept(object);
     if (object.metadata.deletionTimestamp === undefined) return;
-    cleanUp(object);
     if (!instanceWatches.has(name)) {
       const id = `${object.spec.names.plural}.${object.spec.group}`;
       instanceWatches.set(
@@ -96,6 +102,7 @@ export function startCustomResources(api: ObjectApi, onError: (error: unknown) =
         }),
       );
     }
+    cleanUp(object);
   });
   return () => {
     stop();

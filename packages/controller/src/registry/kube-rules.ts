@@ -1,3 +1,4 @@
+import { applyDefaults } from '@podwire/kube/defaulting';
 import type { FieldError } from '@podwire/kube/field-error';
 import type { KubeObject } from '@podwire/kube/object';
 import { DEFINITIONS, defaultDefinition, definitionErrors } from './custom-definition.ts';
@@ -8,7 +9,10 @@ export function defaultObject(type: ResourceType, object: KubeObject): void {
   if (type.custom !== undefined) {
     type.custom.prune(object);
     type.custom.applyDefaults(object);
-  } else if (type.id === DEFINITIONS) defaultDefinition(object);
+    return;
+  }
+  applyDefaults(type.info, object);
+  if (type.id === DEFINITIONS) defaultDefinition(object);
 }
 
 export function createErrors(type: ResourceType, object: KubeObject): FieldError[] {

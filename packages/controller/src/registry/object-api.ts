@@ -1,3 +1,4 @@
+import { invalidField } from '@podwire/kube/field-error';
 import { generateName } from '@podwire/kube/generate-name';
 import { formatTime, jsonEquals, type KubeObject } from '@podwire/kube/object';
 import { mergePatch } from '@podwire/kube/patch/merge-patch';
@@ -40,6 +41,11 @@ export interface ObjectApiOptions {
   nowMs: () => number;
   /** Uniform unsigned 32-bit numbers, for uids and generated names. */
   random32: () => number;
+}
+
+export interface ObjectWriteOptions extends UpdateOptions {
+  /** metadata.managedFields of the object is already what it shall be. */
+  ownershipKnown?: boolean;
 }
 
 export interface Written {
@@ -155,7 +161,7 @@ export class ObjectApi implements Api {
     type: ResourceType,
     namespace: string,
     object: KubeObject,
-    options: WriteOptions,
+    options: ObjectWriteOptions,
   ): Promise<KubeObject> {
     if (type.view !== undefined) {
       const stored = type.view.toStored(object);
@@ -194,7 +200,9 @@ export class ObjectApi implements Api {
       request,
       () => createErrors(type, ready),
       () => {
-        recordWrite(type, ready, undefined, options.fieldManager, '', this.nowMs());
+        if (!options.ownershipKnown) {
+          recordWrite(type, ready, undefined, options.fieldManager, '', this.nowMs());
+        }
         if (this.store.get(type.storeKey, namespace, metadata.name!) !== undefined) {
           throw metadata.generateName !== undefined && object.metadata.name === undefined
             ? generateNameConflict(type.id, metadata.name!)
@@ -231,7 +239,7 @@ export class ObjectApi implements Api {
     namespace: string,
     name: string,
     change: (current: KubeObject) => KubeObject,
-    options: UpdateOptions,
+    options: ObjectWriteOptions,
   ): Promise<Written> {
     const subresource = options.subresource ?? '';
     if (type.view !== undefined) {
@@ -306,12 +314,21 @@ export class ObjectApi implements Api {
     name: string,
     object: KubeObject,
     old: KubeObject,
-    options: UpdateOptions,
+    options: ObjectWriteOptions,
   ): Promise<KubeObject> {
     const subresource = options.subresource ?? '';
-    if (type.info.namespaced) object.metadata.namespace = namespace;
-    else delete object.metadata.namespace;
-    object.metadata.name = name;
+    const { metadata } = object;
+    for (const [field, right] of [
+      ['name', name],
+      ['namespace', namespace],
+    ] as const) {
+      const given = metadata[field];
+      if (given !== undefined && given !== '' && given !== right) {
+        throw invalid(type.info, name, [invalidField(`metadata.${field}`, given, 'field is immutable')]);
+      }
+    }
+    if (type.info.namespaced) metadata.namespace = namespace;
+    metadata.name = name;
     const before = this.present(type, old);
     if (subresource === 'status') prepareForStatusUpdate(type, object, before);
     else if (subresource === 'finalize') prepareForFinalize(object, before);
@@ -335,7 +352,9 @@ export class ObjectApi implements Api {
       request,
       () => updateErrors(type, object, before, subresource),
       () => {
-        recordWrite(type, object, before, options.fieldManager, subresource, this.nowMs());
+        if (!options.ownershipKnown) {
+          recordWrite(type, object, before, options.fieldManager, subresource, this.nowMs());
+        }
         if (isReleased(type, object)) return this.#remove(type, namespace, name);
         const next = toStorage(type, object);
         if (jsonEquals(next, old)) {
@@ -426,12 +445,7 @@ function checkVersion(type: ResourceType, next: KubeObject, old: KubeObject, req
   if (resourceVersion === undefined || resourceVersion === '' || resourceVersion === '0') {
     if (!required) return;
     throw invalid(type.info, name!, [
-      {
-        type: 'FieldValueInvalid',
-        field: 'metadata.resourceVersion',
-        badValue: 0,
-        detail: 'must be specified for an update',
-      },
+      invalidField('metadata.resourceVersion', 0, 'must be specified for an update'),
     ]);
   }
   if (!/^\d+$/.test(resourceVersion))

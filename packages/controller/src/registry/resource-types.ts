@@ -31,8 +31,10 @@ export interface CustomType {
   readonly scale?: { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string };
   readonly printerColumns: readonly PrinterColumn[];
   readonly selectableFields: readonly string[];
-  /** Of the whole object, metadata included. */
+  /** Of the whole object. */
   readonly schema: Schema;
+  /** The same with nothing said about metadata, whose rules are those of every kind. */
+  readonly content: Schema;
   /** Fills schema defaults in place. */
   applyDefaults(object: KubeObject): void;
   /** Removes fields the schema does not know, in place, and returns their paths. */

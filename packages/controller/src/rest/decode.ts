@@ -24,7 +24,7 @@ export function kindOf(type: ResourceType): ExpectedKind {
     version,
     kind,
     custom,
-    schema: type.custom?.schema ?? schemaOfKind(apiVersionOf(type.info), kind),
+    schema: type.custom?.content ?? schemaOfKind(apiVersionOf(type.info), kind),
   };
 }
 

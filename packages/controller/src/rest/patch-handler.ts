@@ -1,4 +1,4 @@
-import { invalidField } from '@podwire/kube/field-error';
+import { forbiddenField, invalidField } from '@podwire/kube/field-error';
 import { isJsonObject, type KubeObject } from '@podwire/kube/object';
 import { applyJsonPatch, JsonPatchError } from '@podwire/kube/patch/json-patch';
 import { mergePatch } from '@podwire/kube/patch/merge-patch';
@@ -7,7 +7,7 @@ import { DecodeError, decodeBuiltIn, decodeCustom, type FieldValidation } from '
 import { duplicateFields } from '@podwire/kube/schema-duplicates';
 import { ApiError, badRequest, invalid, unsupportedMediaType } from '@podwire/kube/status';
 import { copyJson } from '../registry/copy.ts';
-import { parseYaml, readBody } from './body.ts';
+import { readBody } from './body.ts';
 import type { ExpectedKind } from './decode.ts';
 import type { Exchange } from './exchange.ts';
 import { parseMediaType } from './negotiation.ts';
@@ -38,6 +38,11 @@ export async function patch(context: HandlerContext, exchange: Exchange, target:
     const { applyPatch } = await import('./apply-handler.ts');
     return applyPatch(context, exchange, target, body, options);
   }
+  if (exchange.url.searchParams.has('force')) {
+    throw invalid('PatchOptions.meta.k8s.io', '', [
+      forbiddenField('force', 'may not be specified for non-apply patch'),
+    ]);
+  }
   const expected = expectedKind(target);
   const document = parsePatch(body);
   const duplicates = duplicateFields(body);
@@ -59,18 +64,6 @@ function parsePatch(body: string): unknown {
   } catch (error) {
     throw badRequest(`error decoding patch: ${(error as Error).message}`);
   }
-}
-
-/** JSON or YAML, as apply patches come. */
-export async function parseApplyBody(body: string): Promise<Record<string, unknown>> {
-  let value: unknown;
-  try {
-    value = body.trimStart().startsWith('{') ? JSON.parse(body) : (await parseYaml(body)).value;
-  } catch (error) {
-    throw badRequest(`error decoding YAML: ${(error as Error).message}`);
-  }
-  if (!isJsonObject(value)) throw badRequest('error decoding YAML: the patch is not an object');
-  return value;
 }
 
 function applyDocument(

@@ -89,9 +89,9 @@ class RestServer {
       exchange.user = user;
       await this.#route(exchange);
     } catch (error) {
-      const { code } = toApiError(error);
-      if (code >= 500)
-        this.#options.log.error({ method: request.method, url: request.url, err: error }, 'request failed');
+      const fields = { method: request.method, url: request.url, err: error };
+      if (toApiError(error).code === 500) this.#options.log.error(fields, 'request failed');
+      else this.#options.log.debug(fields, 'request refused');
       await sendError(exchange, error).catch(() => response.destroy());
     }
   }
