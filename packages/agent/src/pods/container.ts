@@ -111,7 +111,8 @@ export class PodContainer {
     const terminated = previous.state?.terminated ?? lost(previous).terminated;
     Object.assign(this.status, previous, { ready: this.kind === 'init' && terminated.exitCode === 0 });
     this.status.state = { terminated };
-    this.logs.close();
+    this.#supervised = Promise.resolve();
+    this.#finish();
   }
 
   get stopping(): boolean {

@@ -255,11 +255,12 @@ export class PodWorker implements ContainerHost {
     const again = this.#ending.signal.aborted;
     this.#graceMs = graceMs;
     this.#ending.abort();
-    if (!again) return;
     // A second, shorter grace: whoever still runs at its end is killed.
-    this.context.setTimer(() => {
+    const kill = () => {
       for (const container of this.containers.values()) container.kill();
-    }, graceMs);
+    };
+    if (again && graceMs === 0) kill();
+    else if (again) this.context.setTimer(kill, graceMs);
   }
 
   #limitLife(): Timer | undefined {
