@@ -21,12 +21,13 @@ export function hopsOf(path: PacketPath): Hop[] {
     hops.push({ number: hops.length + 1, node, stage, text });
   };
   for (const observation of path.observations) {
-    if (observation.hook !== 'from-underlay') {
-      const origin = observation.hook === 'from-pod' ? `pod ${observation.podName ?? ''}`.trim() : 'host';
-      add(observation.node, origin, observation.summary);
+    if (observation.hook !== 'from-underlay' && observation.steps[0]?.stage !== 'decode') {
+      add(observation.node, observation.hook === 'from-pod' ? 'pod' : 'host', observation.summary);
     }
     for (const step of observation.steps) {
-      add(observation.node, STAGE_NAMES[step.stage] ?? step.stage, step.text);
+      // The first step tells who sent what: `pod web/fe-1  10.1.1.5:41822 -> 10.96.0.9:80 SYN`.
+      const origin = step.stage === 'decode' ? /^(pod|host) +(.*)$/.exec(step.text) : null;
+      add(observation.node, origin?.[1] ?? STAGE_NAMES[step.stage] ?? step.stage, origin?.[2] ?? step.text);
     }
   }
   return hops;

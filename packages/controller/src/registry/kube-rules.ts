@@ -1,7 +1,7 @@
-import { applyDefaults } from '@podwire/kube/defaulting';
+import { applyDefaults, applyDefaults } from '@podwire/kube/defaulting';
 import type { FieldError } from '@podwire/kube/field-error';
 import type { KubeObject } from '@podwire/kube/object';
-import { DEFINITIONS, defaultDefinition, definitionErrors } from './custom-definition.ts';
+import { DEFINITIONS, definitionErrors } from './custom-definition.ts';
 import type { ResourceType } from './resource-types.ts';
 
 /** The rules of a resource's kind, built in or custom, behind one door. `defaultObject` works in place. */
