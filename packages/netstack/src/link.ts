@@ -165,8 +165,9 @@ export class NeighborTable {
     const target = addressOfWords(0, 0, 0xffff, getArpTargetIp(frame, L3));
     const forUs = core.routes.isOwn(target);
     if (!isUnspecified(sender) && !core.routes.isOwn(sender)) {
-      // RFC 826: a known sender is updated in any case, an unknown one is learned when the packet is for us.
-      this.#learn(sender, frame, L3 + 8, forUs, true);
+      // RFC 826: a known sender is updated in any case. An unknown one is learned when it asks for us, and, as
+      // in Linux, not from an answer that nobody asked for.
+      this.#learn(sender, frame, L3 + 8, forUs && operation === ARP_REQUEST, true);
     }
     if (operation === ARP_REQUEST && forUs) {
       const reply = new Uint8Array(L3 + ARP_LENGTH);

@@ -351,7 +351,7 @@ describe('node libraries over TcpSocket', () => {
   it('node:http2 without TLS, many streams', async () => {
     const [a, b] = pair();
     const server = http2.createServer();
-    server.on('stream', (stream, headers) => {
+    server.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
       stream.respond({ ':status': 200 });
       stream.end(`${headers[':path']} `.repeat(1000));
     });

@@ -148,6 +148,8 @@ export class TcpConnection implements Deadline, EventSource {
   ssthresh = 0x7fffffff;
   ackedBytes = 0;
   cwndLimited = false;
+  /** When data was sent last. */
+  lastSentMs = 0;
   lossState: number = LOSS_NONE;
   recoveryPoint = 0;
   /** End of the highest retransmission in this recovery (RFC 6675 HighRxt). */

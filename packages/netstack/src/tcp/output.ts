@@ -9,7 +9,7 @@ import type { Core } from '../core.ts';
 import { readAddress, writeI32 } from '../ip-address.ts';
 import { DEFAULT_TTL, pseudoSum, sendFrame, upperOffset, writeIpHeader } from '../ip-output.ts';
 import { LOSS_NONE, type TcpConnection } from './connection.ts';
-import { findHole, foundEnd, foundStart, pipeBytes } from './recovery.ts';
+import { findHole, foundEnd, foundStart, initialWindow, pipeBytes } from './recovery.ts';
 import { backedOffRto } from './rtt.ts';
 import { ACK, FIN, PSH, RST, type Segment, SYN, segmentLength } from './segment.ts';
 import { after, before, distance } from './sequence.ts';
@@ -76,6 +76,12 @@ function retransmitHoles(c: TcpConnection): void {
 function sendNewData(c: TcpConnection): void {
   const dataEnd = (c.queueSeq + c.sendQueue.length) | 0;
   if (c.finSent || (c.sndNxt === dataEnd && !c.finQueued)) return;
+  // RFC 5681 4.1: after an idle timeout's time the old window says nothing about the path.
+  const nowMs = c.core.nowMs();
+  if (c.sndUna === c.sndNxt && nowMs - c.lastSentMs > c.rtt.rtoMs) {
+    c.cwnd = Math.min(c.cwnd, initialWindow(c.mss));
+  }
+  c.lastSentMs = nowMs;
   let pipe = pipeBytes(c);
   while (before(c.sndNxt, dataEnd)) {
     const unsent = distance(dataEnd, c.sndNxt);
@@ -102,7 +108,7 @@ function sendNewData(c: TcpConnection): void {
     pipe += length;
     c.cwndLimited = pipe + c.mss > c.cwnd;
     if (c.timedMs < 0) {
-      c.timedMs = c.core.nowMs();
+      c.timedMs = nowMs;
       c.timedSeq = c.sndNxt;
     }
     sendSegment(c, seq, length, ACK | (last ? PSH : 0) | (withFin ? FIN : 0));
