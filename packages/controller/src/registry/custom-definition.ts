@@ -98,15 +98,6 @@ function customType(definition: Definition, version: DefinitionVersion, storageV
   };
 }
 
-/** Fills what the API server fills in a new or changed definition, in place (apiextensions v1 defaults). */
-export function defaultDefinition(object: KubeObject): void {
-  const { spec } = object as Definition;
-  if (spec?.names === undefined) return;
-  spec.names.singular ??= spec.names.kind?.toLowerCase();
-  spec.names.listKind ??= `${spec.names.kind}List`;
-  (spec as { conversion?: object }).conversion ??= { strategy: 'None' };
-}
-
 /** What is wrong with a definition (apiextensions-apiserver pkg/apis/apiextensions/validation). */
 export function definitionErrors(object: KubeObject): FieldError[] {
   const { spec, metadata } = object as Definition;

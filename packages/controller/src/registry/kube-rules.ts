@@ -1,4 +1,4 @@
-import { applyDefaults, applyDefaults } from '@podwire/kube/defaulting';
+import { applyDefaults } from '@podwire/kube/defaulting';
 import type { FieldError } from '@podwire/kube/field-error';
 import type { KubeObject } from '@podwire/kube/object';
 import { DEFINITIONS, definitionErrors } from './custom-definition.ts';
@@ -12,7 +12,6 @@ export function defaultObject(type: ResourceType, object: KubeObject): void {
     return;
   }
   applyDefaults(type.info, object);
-  if (type.id === DEFINITIONS) defaultDefinition(object);
 }
 
 export function createErrors(type: ResourceType, object: KubeObject): FieldError[] {

@@ -1,5 +1,6 @@
 import { jsonEquals, type KubeObject } from '@podwire/kube/object';
 import { CLEANUP_FINALIZER, DEFINITIONS } from './custom-definition.ts';
+import { generateJobSelector } from './job-selector.ts';
 import { podQosClass } from './pod-qos.ts';
 import type { ResourceType } from './resource-types.ts';
 
@@ -101,6 +102,7 @@ export function prepareForCreate(type: ResourceType, object: KubeObject): void {
   const { metadata } = object;
   if (COUNTED.has(type.id) || type.custom !== undefined) metadata.generation = 1;
   else delete metadata.generation;
+  if (type.id === 'jobs.batch') generateJobSelector(object);
   // A node's agent reports the first status together with the object.
   if (type.id === 'nodes' || !hasStatus(type)) return;
   if (type.custom !== undefined) delete object.status;
