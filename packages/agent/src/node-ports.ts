@@ -47,6 +47,7 @@ export class NodePorts {
   readonly #open = new Map<string, OpenPort>();
   /** `address:port` of host stack sockets that wait for answers to UDP clients. */
   readonly #udpClients = new Set<string>();
+  readonly #clients = new Set<Socket>();
   readonly #taken = new Set<string>();
   #wanted: readonly ServicePort[] = [];
   #retry: Timer | undefined;
@@ -85,34 +86,25 @@ export class NodePorts {
     this.#retry?.cancel();
     for (const port of this.#open.values()) port.close();
     this.#open.clear();
+    for (const client of this.#clients) client.destroy();
   }
 
   #openTcp(key: string, address: string, service: ServicePort): void {
-    const clients = new Set<Socket>();
     const server: Server = createServer(
       { allowHalfOpen: true, pauseOnConnect: true, noDelay: true },
-      (client) => {
-        clients.add(client);
-        this.#carry(client, address, service.nodePort, () => clients.delete(client));
-      },
+      (client) => this.#carry(client, address, service.nodePort),
     );
-    this.#open.set(key, {
-      key,
-      close: () => {
-        server.close();
-        for (const client of clients) client.destroy();
-      },
-    });
+    // Connections that are open outlive their Service, as in the kernel: nothing flushes TCP flows.
+    this.#open.set(key, { key, close: () => server.close() });
     server.on('error', (error) => this.#failed(key, address, service, error));
     server.on('listening', () => this.#taken.delete(key));
     server.listen({ host: address, port: service.nodePort, exclusive: true });
   }
 
-  #carry(client: Socket, address: string, port: number, onClosed: () => void): void {
+  #carry(client: Socket, address: string, port: number): void {
     const { remoteAddress, remotePort } = client;
     if (remoteAddress === undefined || remotePort === undefined) {
       client.destroy();
-      onClosed();
       return;
     }
     this.connections += 1;
@@ -125,8 +117,9 @@ export class NodePorts {
     inside.on('connect', () => client.resume());
     relay(client, inside, () => {
       this.connections -= 1;
-      onClosed();
+      this.#clients.delete(client);
     });
+    this.#clients.add(client);
   }
 
   #openUdp(key: string, address: string, service: ServicePort): void {

@@ -152,12 +152,11 @@ describe('conditions', () => {
       reason: 'ReadinessGatesNotReady',
       message: 'corresponding condition of pod readiness gate "a/b" does not exist.',
     });
-    pod.status = { conditions: [{ type: 'a/b', status: 'False' }] };
-    expect(readyCondition(pod, containersReady).message).toBe(
+    const gated = (status: string): Pod => ({ ...pod, status: { conditions: [{ type: 'a/b', status }] } });
+    expect(readyCondition(gated('False'), containersReady).message).toBe(
       'the status of pod readiness gate "a/b" is not "True", but False',
     );
-    pod.status = { conditions: [{ type: 'a/b', status: 'True' }] };
-    expect(readyCondition(pod, containersReady).status).toBe('True');
+    expect(readyCondition(gated('True'), containersReady).status).toBe('True');
     expect(readyCondition(pod, { type: 'ContainersReady', status: 'False', reason: 'X' }).reason).toBe('X');
   });
 });
