@@ -49,6 +49,8 @@ import { WordMap } from './word-map.ts';
 
 /** Words of a tuple: source (4), destination (4), ports, protocol and zone. */
 const TUPLE = 10;
+/** Words of an IPv4 tuple as a key. */
+const NARROW = 4;
 const FLOW = TUPLE * 2;
 const PORTS = 8;
 const PROTOCOL = 9;
@@ -59,6 +61,9 @@ const FLAG_SEEN_REPLY = 1;
 const FLAG_ASSURED = 2;
 const FLAG_SERVICE = 4;
 const FLAG_USED = 8;
+/** The original direction's source, or destination, is changed; the reply direction's the other way round. */
+const FLAG_SNAT = 16;
+const FLAG_DNAT = 32;
 
 /** A UDP flow answered and still alive after this long is a stream (nf_conntrack_proto_udp.c). */
 const UDP_STREAM_AFTER_MS = 2000;
@@ -126,7 +131,11 @@ export class Conntrack {
   /** Flows refused because the table was full, and flows thrown out to make room. */
   readonly counters = { insertFailed: 0, evicted: 0, expired: 0, inserted: 0, invalid: 0 };
 
-  readonly #index: WordMap;
+  /** IPv4 tuples by source, destination, ports and protocol; IPv6 tuples by all their words. */
+  readonly #index4: WordMap;
+  readonly #index6: WordMap;
+  /** The one whose key was staged last. */
+  #staged: WordMap;
   #capacity: number;
   #size = 0;
   /** First never used flow number; below it, holes are chained through #freeNext. */
@@ -149,7 +158,9 @@ export class Conntrack {
   constructor(options: ConntrackOptions = {}) {
     this.maxFlows = options.maxFlows ?? CONNTRACK_DEFAULT_MAX;
     this.timeouts = options.timeouts ?? KUBE_PROXY_TIMEOUTS;
-    this.#index = new WordMap(TUPLE, 512, options.seed ?? 0);
+    this.#index4 = new WordMap(NARROW, 512, options.seed ?? 0);
+    this.#index6 = new WordMap(TUPLE, 16, options.seed ?? 0);
+    this.#staged = this.#index4;
     this.#capacity = Math.min(256, this.maxFlows);
     this.#tuples = new Int32Array(this.#capacity * FLOW);
     this.#state = new Uint8Array(this.#capacity);
@@ -170,7 +181,7 @@ export class Conntrack {
 
   /** Bytes held by the typed arrays. */
   get byteLength(): number {
-    return this.#index.byteLength + this.#capacity * (FLOW * 4 + 2 + 16 + 32 + 16);
+    return this.#index4.byteLength + this.#index6.byteLength + this.#capacity * (FLOW * 4 + 2 + 16 + 32 + 16);
   }
 
   /** The reference of the flow this packet belongs to, or -1. */
@@ -184,7 +195,16 @@ export class Conntrack {
    * direction in which the error travels.
    */
   findMirrored(quoted: Packet, nowMs: number): number {
-    const key = this.#index.key;
+    if (quoted.version === 4) {
+      this.#stage4(
+        quoted.dst3 | 0,
+        quoted.src3 | 0,
+        (quoted.dstPort << 16) | quoted.srcPort,
+        quoted.protocol,
+      );
+      return this.#live(nowMs);
+    }
+    const key = (this.#staged = this.#index6).key;
     key[0] = quoted.dst0;
     key[1] = quoted.dst1;
     key[2] = quoted.dst2;
@@ -207,7 +227,7 @@ export class Conntrack {
 
   /** True when a flow already answers to this reply tuple. */
   isTaken(reply: FlowTuple, protocol: number, nowMs: number): boolean {
-    this.#stageReply(reply, protocol);
+    this.#stageTuple(reply, protocol);
     return this.#live(nowMs) >= 0;
   }
 
@@ -293,14 +313,16 @@ export class Conntrack {
     const flow = this.#allocate(nowMs);
     if (flow < 0) return -1;
     const base = flow * FLOW;
-    this.#stageReply(original, packet.protocol);
-    this.#store(base);
-    this.#index.set(flow * 2);
-    this.#stageReply(reply, packet.protocol);
-    this.#store(base + TUPLE);
-    this.#index.set(flow * 2 + 1);
-    const state = firstState(packet);
-    this.#begin(flow, state, 0, nowMs);
+    this.#stageTuple(original, packet.protocol);
+    this.#storeTuple(base, original, packet.protocol);
+    this.#staged.set(flow * 2);
+    this.#stageTuple(reply, packet.protocol);
+    this.#storeTuple(base + TUPLE, reply, packet.protocol);
+    this.#staged.set(flow * 2 + 1);
+    const nat =
+      (isMirrored(original, reply, false) ? 0 : FLAG_SNAT) |
+      (isMirrored(original, reply, true) ? 0 : FLAG_DNAT);
+    this.#begin(flow, firstState(packet), nat, nowMs);
     this.#traffic[flow * 4] = 1;
     this.#traffic[flow * 4 + 1] = packet.totalLength;
     return flow * 2;
@@ -311,9 +333,8 @@ export class Conntrack {
     const flow = this.#allocate(nowMs);
     if (flow < 0) return -1;
     this.#stagePacket(packet, ZONE_SERVICE);
-    this.#store(flow * FLOW);
-    this.#tuples.fill(0, flow * FLOW + TUPLE, flow * FLOW + FLOW);
-    this.#index.set(flow * 2);
+    this.#storePacket(flow * FLOW, packet, ZONE_SERVICE);
+    this.#staged.set(flow * 2);
     this.#begin(flow, STATE_SERVICE, FLAG_SERVICE, nowMs);
     this.#backend[flow] = backend;
     this.#reverseNat[flow] = reverseNat;
@@ -393,24 +414,13 @@ export class Conntrack {
     return this.#tuples[(reference ^ 1) * TUPLE + PORTS] >>> 16;
   }
 
-  /** Whether packets of this direction change source or destination (address or port). */
+  /** Whether packets of this direction leave with another source, address or port. */
   changesSource(reference: number): boolean {
-    return this.#differs(reference, 0, (reference ^ 1) * TUPLE + 4, 16, 0);
+    return (this.#flags[reference >> 1] & ((reference & 1) === 0 ? FLAG_SNAT : FLAG_DNAT)) !== 0;
   }
+  /** Whether packets of this direction leave with another destination, address or port. */
   changesDestination(reference: number): boolean {
-    return this.#differs(reference, 4, (reference ^ 1) * TUPLE, 0, 16);
-  }
-  #differs(reference: number, at: number, other: number, shift: number, otherShift: number): boolean {
-    const tuples = this.#tuples;
-    const own = reference * TUPLE;
-    return (
-      tuples[own + at + 3] !== tuples[other + 3] ||
-      ((tuples[own + PORTS] >>> shift) & 0xffff) !==
-        ((tuples[(reference ^ 1) * TUPLE + PORTS] >>> otherShift) & 0xffff) ||
-      tuples[own + at + 2] !== tuples[other + 2] ||
-      tuples[own + at + 1] !== tuples[other + 1] ||
-      tuples[own + at] !== tuples[other]
-    );
+    return (this.#flags[reference >> 1] & ((reference & 1) === 0 ? FLAG_DNAT : FLAG_SNAT)) !== 0;
   }
 
   /** Removes the flow of a reference. */
@@ -461,7 +471,7 @@ export class Conntrack {
     const protocol = this.#tuples[flow * FLOW + PROTOCOL] & 0xff;
     const flags = this.#flags[flow];
     return {
-      version: this.#tuples[flow * FLOW + 2] === 0xffff && this.#tuples[flow * FLOW] === 0 ? 4 : 6,
+      version: isIpv4Tuple(this.#tuples, flow * FLOW) ? 4 : 6,
       protocol,
       state: STATE_NAMES[this.#state[flow]],
       original: this.#tupleOf(flow, 0),
@@ -495,7 +505,7 @@ export class Conntrack {
 
   // The staged key's reference when its flow is alive; an expired one is removed on the way.
   #live(nowMs: number): number {
-    const reference = this.#index.find();
+    const reference = this.#staged.find();
     if (reference < 0) return -1;
     if (this.#expiresMs[reference >> 1] > nowMs) return reference;
     this.#free(reference >> 1);
@@ -560,10 +570,15 @@ export class Conntrack {
   }
 
   #unindex(base: number, reference: number): void {
-    const key = this.#index.key;
-    for (let i = 0; i < TUPLE; i++) key[i] = this.#tuples[base + i];
+    const tuples = this.#tuples;
+    if (isIpv4Tuple(tuples, base)) {
+      this.#stage4(tuples[base + 3], tuples[base + 7], tuples[base + PORTS], tuples[base + PROTOCOL]);
+    } else {
+      const key = (this.#staged = this.#index6).key;
+      for (let i = 0; i < TUPLE; i++) key[i] = tuples[base + i];
+    }
     // A flow to itself has one tuple for both directions; the slot belongs to whoever wrote it last.
-    if (this.#index.find() === reference) this.#index.delete();
+    if (this.#staged.find() === reference) this.#staged.delete();
   }
 
   #grow(): void {
@@ -581,13 +596,21 @@ export class Conntrack {
     this.#capacity = capacity;
   }
 
-  #store(base: number): void {
-    const key = this.#index.key;
-    for (let i = 0; i < TUPLE; i++) this.#tuples[base + i] = key[i];
+  #stage4(source: number, destination: number, ports: number, protocol: number): void {
+    const key = (this.#staged = this.#index4).key;
+    key[0] = source;
+    key[1] = destination;
+    key[2] = ports;
+    key[3] = protocol;
   }
 
   #stagePacket(packet: Packet, zone: number): void {
-    const key = this.#index.key;
+    const ports = (packet.srcPort << 16) | packet.dstPort;
+    if (packet.version === 4) {
+      this.#stage4(packet.src3 | 0, packet.dst3 | 0, ports, packet.protocol | zone);
+      return;
+    }
+    const key = (this.#staged = this.#index6).key;
     key[0] = packet.src0;
     key[1] = packet.src1;
     key[2] = packet.src2;
@@ -596,12 +619,17 @@ export class Conntrack {
     key[5] = packet.dst1;
     key[6] = packet.dst2;
     key[7] = packet.dst3;
-    key[PORTS] = (packet.srcPort << 16) | packet.dstPort;
+    key[PORTS] = ports;
     key[PROTOCOL] = packet.protocol | zone;
   }
 
-  #stageReply(tuple: FlowTuple, protocol: number): void {
-    const key = this.#index.key;
+  #stageTuple(tuple: FlowTuple, protocol: number): void {
+    const ports = (tuple.srcPort << 16) | tuple.dstPort;
+    if (tuple.src2 === 0xffff && tuple.src1 === 0 && tuple.src0 === 0) {
+      this.#stage4(tuple.src3, tuple.dst3, ports, protocol);
+      return;
+    }
+    const key = (this.#staged = this.#index6).key;
     key[0] = tuple.src0;
     key[1] = tuple.src1;
     key[2] = tuple.src2;
@@ -610,14 +638,62 @@ export class Conntrack {
     key[5] = tuple.dst1;
     key[6] = tuple.dst2;
     key[7] = tuple.dst3;
-    key[PORTS] = (tuple.srcPort << 16) | tuple.dstPort;
+    key[PORTS] = ports;
     key[PROTOCOL] = protocol;
   }
+
+  #storePacket(base: number, packet: Packet, zone: number): void {
+    const tuples = this.#tuples;
+    tuples[base] = packet.src0;
+    tuples[base + 1] = packet.src1;
+    tuples[base + 2] = packet.src2;
+    tuples[base + 3] = packet.src3;
+    tuples[base + 4] = packet.dst0;
+    tuples[base + 5] = packet.dst1;
+    tuples[base + 6] = packet.dst2;
+    tuples[base + 7] = packet.dst3;
+    tuples[base + PORTS] = (packet.srcPort << 16) | packet.dstPort;
+    tuples[base + PROTOCOL] = packet.protocol | zone;
+    tuples.fill(0, base + TUPLE, base + FLOW);
+  }
+
+  #storeTuple(base: number, tuple: FlowTuple, protocol: number): void {
+    const tuples = this.#tuples;
+    tuples[base] = tuple.src0;
+    tuples[base + 1] = tuple.src1;
+    tuples[base + 2] = tuple.src2;
+    tuples[base + 3] = tuple.src3;
+    tuples[base + 4] = tuple.dst0;
+    tuples[base + 5] = tuple.dst1;
+    tuples[base + 6] = tuple.dst2;
+    tuples[base + 7] = tuple.dst3;
+    tuples[base + PORTS] = (tuple.srcPort << 16) | tuple.dstPort;
+    tuples[base + PROTOCOL] = protocol;
+  }
+}
+
+function isIpv4Tuple(tuples: Int32Array, base: number): boolean {
+  return tuples[base + 2] === 0xffff && tuples[base + 1] === 0 && tuples[base] === 0;
 }
 
 function enlarge<T extends Int32Array | Uint8Array | Float64Array>(old: T, next: T): T {
   next.set(old);
   return next;
+}
+
+// Whether the reply's destination is the original's source (or, of the destination, its source the destination).
+function isMirrored(original: FlowTuple, reply: FlowTuple, ofDestination: boolean): boolean {
+  return ofDestination
+    ? original.dst3 === reply.src3 &&
+        original.dstPort === reply.srcPort &&
+        original.dst2 === reply.src2 &&
+        original.dst1 === reply.src1 &&
+        original.dst0 === reply.src0
+    : original.src3 === reply.dst3 &&
+        original.srcPort === reply.dstPort &&
+        original.src2 === reply.dst2 &&
+        original.src1 === reply.dst1 &&
+        original.src0 === reply.dst0;
 }
 
 function firstState(packet: Packet): number {

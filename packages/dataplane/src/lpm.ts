@@ -8,9 +8,9 @@ import { parseCidr } from '@podwire/wire/cidr';
 import { WordMap } from './word-map.ts';
 
 interface Level {
-  /** Counted from the front of the 128 bits: 96 + n for IPv4. */
   readonly length: number;
-  readonly masks: readonly [number, number, number, number];
+  /** One word for IPv4, four for IPv6. */
+  readonly masks: readonly number[];
   readonly map: WordMap;
 }
 
@@ -27,7 +27,7 @@ export class PrefixMap {
     const { levels, words, length } = this.#parse(prefix);
     let level = levels.find((candidate) => candidate.length === length);
     if (level === undefined) {
-      level = { length, masks: masksOf(length), map: new WordMap(4) };
+      level = { length, masks: masksOf(length, words.length), map: new WordMap(words.length) };
       levels.push(level);
       levels.sort((a, b) => b.length - a.length);
     }
@@ -51,7 +51,8 @@ export class PrefixMap {
 
   /** The value of the longest prefix that holds the address (signed words), or -1. */
   find(w0: number, w1: number, w2: number, w3: number): number {
-    const levels = w2 === 0xffff && w1 === 0 && w0 === 0 ? this.#levels4 : this.#levels6;
+    if (w2 === 0xffff && w1 === 0 && w0 === 0) return this.#find4(w3);
+    const levels = this.#levels6;
     for (let i = 0; i < levels.length; i++) {
       const { masks, map } = levels[i];
       const key = map.key;
@@ -65,13 +66,24 @@ export class PrefixMap {
     return -1;
   }
 
+  #find4(address: number): number {
+    const levels = this.#levels4;
+    for (let i = 0; i < levels.length; i++) {
+      const { masks, map } = levels[i];
+      map.key[0] = address & masks[0];
+      const value = map.find();
+      if (value >= 0) return value;
+    }
+    return -1;
+  }
+
   #parse(prefix: string): { levels: Level[]; words: number[]; length: number } {
     const cidr = parseCidr(prefix);
     if (cidr === undefined)
       throw new Error(`Cannot use prefix "${prefix}": it is no CIDR; write ADDRESS/LENGTH`);
     const view = new DataView(cidr.bytes.buffer, cidr.bytes.byteOffset, cidr.bytes.byteLength);
     return cidr.version === 4
-      ? { levels: this.#levels4, words: [0, 0, 0xffff, view.getInt32(0)], length: 96 + cidr.prefixLength }
+      ? { levels: this.#levels4, words: [view.getInt32(0)], length: cidr.prefixLength }
       : {
           levels: this.#levels6,
           words: [view.getInt32(0), view.getInt32(4), view.getInt32(8), view.getInt32(12)],
@@ -80,10 +92,9 @@ export class PrefixMap {
   }
 }
 
-function masksOf(length: number): [number, number, number, number] {
-  const word = (from: number): number => {
-    const bits = Math.min(32, Math.max(0, length - from));
+function masksOf(length: number, words: number): number[] {
+  return Array.from({ length: words }, (_, i) => {
+    const bits = Math.min(32, Math.max(0, length - i * 32));
     return bits === 0 ? 0 : -1 << (32 - bits);
-  };
-  return [word(0), word(32), word(64), word(96)];
+  });
 }

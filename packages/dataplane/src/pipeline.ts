@@ -439,7 +439,7 @@ export class Pipeline {
   #askServices(): Outcome | undefined {
     const packet = this.#packet;
     const decision = this.#decision;
-    this.#services.translate(packet, this.#origin, decision, this.#trace);
+    this.#services.translate(packet, this.#origin, this.#now, decision, this.#trace);
     switch (decision.action) {
       case PASS:
         return undefined;
@@ -448,8 +448,8 @@ export class Pipeline {
       case DROP:
         return this.#drop(decision.reason, 'service', undefined);
     }
-    const [w0, w1, w2, w3] = decision.backend;
-    if (rewriteDestination(packet, w0, w1, w2, w3, decision.port)) return undefined;
+    const to = decision.backend;
+    if (rewriteDestination(packet, to[0], to[1], to[2], to[3], decision.port)) return undefined;
     return this.#drop(
       DROP_REASONS.fragmentationUnsupported,
       'service',
@@ -698,7 +698,12 @@ export class Pipeline {
     if (source === null) {
       return this.#drop(DROP_REASONS.noNatMapping, 'snat', 'the node has no overlay address of this family');
     }
-    if (source !== undefined) [reply.dst0, reply.dst1, reply.dst2, reply.dst3] = source;
+    if (source !== undefined) {
+      reply.dst0 = source[0];
+      reply.dst1 = source[1];
+      reply.dst2 = source[2];
+      reply.dst3 = source[3];
+    }
     const strategy = this.#services.translatesEachPacket ? 'cilium' : 'linux';
     const keepPort = decision.sourceChange !== MASQUERADE;
     if (!choosePort(conntrack, reply, packet.protocol, strategy, keepPort, this.#random32, this.#now)) {

@@ -68,7 +68,15 @@ export function createSocketLb(options: SocketLbOptions): SocketLb {
       const words = parseAddressWords(address);
       if (words === undefined) return undefined;
       const number = protocol === 'tcp' ? PROTOCOL_TCP : PROTOCOL_UDP;
-      const service = services.maps.lookup(words[0], words[1], words[2], words[3], port, number, true);
+      const service = services.maps.lookup(
+        words[0] | 0,
+        words[1] | 0,
+        words[2] | 0,
+        words[3] | 0,
+        port,
+        number,
+        true,
+      );
       if (service === undefined) return undefined;
       const backend = service.count === 0 ? undefined : choose(services, service, protocol, cookie);
       if (backend === undefined) return { error: 'EHOSTUNREACH' };

@@ -47,7 +47,6 @@ export interface ServiceValue {
   readonly sourceRanges: PrefixMap | undefined;
   /** Present with the Maglev algorithm. */
   readonly maglev: Int32Array | undefined;
-  readonly key: Int32Array;
 }
 
 export const BACKEND_ACTIVE = 0;
@@ -74,16 +73,19 @@ interface Programmed {
   readonly backendKeys: string[];
 }
 
-const KEY_WIDTH = 6;
+/** Address, port and slot, protocol and scope: one address word for IPv4, four for IPv6. */
+const NARROW = 3;
+const WIDE = 6;
 
 export class EbpfMaps {
   readonly seeds = maglevSeeds(MAGLEV_DEFAULT_SEED);
-  readonly #services = new WordMap(KEY_WIDTH, 1024);
+  readonly #services4 = new WordMap(NARROW, 1024);
+  readonly #services6 = new WordMap(WIDE);
   readonly #values: (ServiceValue | undefined)[] = [];
   readonly #freeValues: number[] = [];
-  readonly #backends = new Map<number, Backend>();
+  /** By id. An id is never given out again: flows may remember it. */
+  readonly #backends: (Backend | undefined)[] = [undefined];
   readonly #backendRecords = new Map<string, BackendRecord>();
-  #nextBackendId = 1;
   readonly #reverseNat = new Map<number, Frontend>();
   readonly #reverseNatIndexes = new Map<string, number>();
   #nextReverseNat = 1;
@@ -118,7 +120,7 @@ export class EbpfMaps {
     this.#dropUnusedReverseNat();
   }
 
-  /** Slot 0 for an address, port and protocol, or undefined. Words are signed or unsigned. */
+  /** Slot 0 for an address, port and protocol, or undefined. Words are signed. */
   lookup(
     w0: number,
     w1: number,
@@ -128,32 +130,52 @@ export class EbpfMaps {
     protocol: number,
     eastWest: boolean,
   ): ServiceValue | undefined {
-    const key = this.#services.key;
-    key[0] = w0;
-    key[1] = w1;
-    key[2] = w2;
-    key[3] = w3;
-    key[4] = port << 16;
-    key[5] = protocol | (SCOPE_EXTERNAL << 8);
-    const index = this.#services.find();
+    const services = this.#stage(w0, w1, w2, w3, port);
+    const key = services.key;
+    const last = key.length - 1;
+    key[last] = protocol | (SCOPE_EXTERNAL << 8);
+    const index = services.find();
     if (index < 0) return undefined;
     const value = this.#values[index]!;
     if (!eastWest || !value.hasTwoScopes) return value;
-    key[5] = protocol | (SCOPE_INTERNAL << 8);
-    const internal = this.#services.find();
+    key[last] = protocol | (SCOPE_INTERNAL << 8);
+    const internal = services.find();
     return internal < 0 ? undefined : this.#values[internal];
   }
 
   /** The backend id in a slot (1 to count), or -1. */
   slot(value: ServiceValue, slot: number): number {
-    const key = this.#services.key;
-    for (let i = 0; i < KEY_WIDTH; i++) key[i] = value.key[i];
-    key[4] |= slot;
-    return this.#services.find();
+    return this.#stageSlot(value, slot).find();
+  }
+
+  // The map of the address's family, its key staged but for the last word.
+  #stage(w0: number, w1: number, w2: number, w3: number, port: number): WordMap {
+    if (w2 === 0xffff && w1 === 0 && w0 === 0) {
+      const key = this.#services4.key;
+      key[0] = w3;
+      key[1] = port << 16;
+      return this.#services4;
+    }
+    const key = this.#services6.key;
+    key[0] = w0;
+    key[1] = w1;
+    key[2] = w2;
+    key[3] = w3;
+    key[4] = port << 16;
+    return this.#services6;
+  }
+
+  #stageSlot(value: ServiceValue, slot: number): WordMap {
+    const { words, port } = value.frontend;
+    const services = this.#stage(words[0], words[1], words[2], words[3], port);
+    const key = services.key;
+    key[key.length - 2] |= slot;
+    key[key.length - 1] = value.port.protocol | (value.scope << 8);
+    return services;
   }
 
   backend(id: number): Backend | undefined {
-    return this.#backends.get(id);
+    return this.#backends[id];
   }
 
   frontend(reverseNat: number): Frontend | undefined {
@@ -183,11 +205,11 @@ export class EbpfMaps {
       const key = backendKey(endpoint, port.protocol);
       const state = endpoint.ready ? BACKEND_ACTIVE : BACKEND_TERMINATING;
       const record = this.#backendRecords.get(key);
-      const id = record?.backend.id ?? this.#nextBackendId++;
+      const id = record?.backend.id ?? this.#backends.length;
       const words = record?.backend.words ?? wordsOf(endpoint.address);
       const backend: Backend = { id, words, port: endpoint.port, protocol: port.protocol, endpoint, state };
       this.#backendRecords.set(key, { backend, uses: (record?.uses ?? 0) + 1 });
-      this.#backends.set(id, backend);
+      this.#backends[id] = backend;
       keys.push(key);
     }
     return keys;
@@ -199,7 +221,7 @@ export class EbpfMaps {
       record.uses--;
       if (record.uses > 0) continue;
       this.#backendRecords.delete(key);
-      this.#backends.delete(record.backend.id);
+      this.#backends[record.backend.id] = undefined;
     }
   }
 
@@ -265,7 +287,6 @@ export class EbpfMaps {
         sourceRanges: kind === 'LoadBalancer' ? rangesOf(port) : undefined,
         maglev:
           tables.options?.algorithm === 'maglev' ? this.#buildMaglev(endpoints, port, tables) : undefined,
-        key: new Int32Array([...words, number << 16, port.protocol | (scope << 8)]),
       };
       values.push(value);
       this.#install(value, ids);
@@ -273,33 +294,24 @@ export class EbpfMaps {
   }
 
   #install(value: ServiceValue, backendIds: readonly number[]): void {
-    const key = this.#services.key;
     const index = this.#freeValues.pop() ?? this.#values.length;
     this.#values[index] = value;
-    key.set(value.key);
-    this.#services.set(index);
+    this.#stageSlot(value, 0).set(index);
     backendIds.forEach((id, i) => {
-      key.set(value.key);
-      key[4] |= i + 1;
-      this.#services.set(id);
+      this.#stageSlot(value, i + 1).set(id);
     });
   }
 
   #remove(programmed: Programmed): void {
-    const key = this.#services.key;
     for (const value of programmed.values) {
-      key.set(value.key);
-      const index = this.#services.find();
+      const services = this.#stageSlot(value, 0);
+      const index = services.find();
       // Two services may claim one external address; the later one has the slot.
       if (index < 0 || this.#values[index] !== value) continue;
-      this.#services.delete();
+      services.delete();
       this.#values[index] = undefined;
       this.#freeValues.push(index);
-      for (let slot = 1; slot <= value.count; slot++) {
-        key.set(value.key);
-        key[4] |= slot;
-        this.#services.delete();
-      }
+      for (let slot = 1; slot <= value.count; slot++) this.#stageSlot(value, slot).delete();
     }
     for (const address of programmed.wildcards) this.#countWildcard(address, -1);
     this.#releaseBackends(programmed.backendKeys);

@@ -60,14 +60,29 @@ export class EbpfTranslator implements ServiceTranslator {
     return this.maps.frontend(reverseNat);
   }
 
-  translate(packet: Packet, origin: Origin, decision: ServiceDecision, trace?: PacketTrace): void {
-    const { dst0, dst1, dst2, dst3, dstPort, protocol } = packet;
+  translate(
+    packet: Packet,
+    origin: Origin,
+    nowMs: number,
+    decision: ServiceDecision,
+    trace?: PacketTrace,
+  ): void {
+    const protocol = packet.protocol;
     // ICMP is not translated (C: lb4_extract_tuple).
     if (protocol !== PROTOCOL_TCP && protocol !== PROTOCOL_UDP && protocol !== PROTOCOL_SCTP) return;
     const eastWest = origin === 'pod' || isLocalSource(this.#facts!, packet, origin);
-    const service = this.maps.lookup(dst0, dst1, dst2, dst3, dstPort, protocol, eastWest);
+    const { dst0, dst1, dst2, dst3 } = packet;
+    const service = this.maps.lookup(
+      dst0 | 0,
+      dst1 | 0,
+      dst2 | 0,
+      dst3 | 0,
+      packet.dstPort,
+      protocol,
+      eastWest,
+    );
     if (service === undefined) {
-      if (eastWest || !this.maps.isFrontendAddress(dst0, dst1, dst2, dst3)) return;
+      if (eastWest || !this.maps.isFrontendAddress(dst0 | 0, dst1 | 0, dst2 | 0, dst3 | 0)) return;
       const text = 'no service has this port of its frontend (wildcard entry)';
       this.#refuse(decision, DROP, DROP_REASONS.serviceBackendNotFound, text, trace);
       return;
@@ -94,7 +109,7 @@ export class EbpfTranslator implements ServiceTranslator {
         return;
       }
     }
-    const backend = this.#backendFor(packet, service);
+    const backend = this.#backendFor(packet, service, nowMs);
     if (backend === TABLE_FULL) {
       this.#refuse(
         decision,
@@ -162,9 +177,8 @@ export class EbpfTranslator implements ServiceTranslator {
     }
   }
 
-  #backendFor(packet: Packet, service: ServiceValue): Backend | typeof TABLE_FULL | undefined {
+  #backendFor(packet: Packet, service: ServiceValue, nowMs: number): Backend | typeof TABLE_FULL | undefined {
     const { conntrack } = this.#context;
-    const nowMs = this.#context.nowMs();
     const isSyn = packet.protocol === PROTOCOL_TCP && isTcpOpening(packet.tcpFlags);
     let flow = conntrack.findService(packet, nowMs);
     if (flow >= 0 && isSyn && conntrack.isServiceClosing(flow)) {
@@ -207,7 +221,8 @@ export class EbpfTranslator implements ServiceTranslator {
   }
 
   #stageAffinity(packet: Packet, service: ServiceValue): void {
-    this.affinity.ofAddress(service.reverseNat, packet.src0, packet.src1, packet.src2, packet.src3);
+    const { src0, src1, src2, src3 } = packet;
+    this.affinity.ofAddress(service.reverseNat, src0 | 0, src1 | 0, src2 | 0, src3 | 0);
   }
 
   #select(packet: Packet, service: ServiceValue): Backend | undefined {

@@ -43,6 +43,7 @@ export class IptablesTranslator implements ServiceTranslator {
 
   // The walk in progress.
   #origin: Origin = 'host';
+  #nowMs = 0;
   #marked = false;
   #verdict: Rule | undefined;
   #service: ServicePort | undefined;
@@ -88,9 +89,16 @@ export class IptablesTranslator implements ServiceTranslator {
     return version === 4 ? this.#v4 : this.#v6;
   }
 
-  translate(packet: Packet, origin: Origin, decision: ServiceDecision, trace?: PacketTrace): void {
+  translate(
+    packet: Packet,
+    origin: Origin,
+    nowMs: number,
+    decision: ServiceDecision,
+    trace?: PacketTrace,
+  ): void {
     const sets = packet.version === 4 ? this.#v4 : this.#v6;
     this.#origin = origin;
+    this.#nowMs = nowMs;
     this.#marked = false;
     this.#verdict = undefined;
     this.#service = undefined;
@@ -230,9 +238,8 @@ export class IptablesTranslator implements ServiceTranslator {
     if (r.threshold >= 0 && this.#context.random32() >>> 1 >= r.threshold) return false;
     const recent = r.recent;
     if (recent !== undefined) {
-      const nowMs = this.#context.nowMs();
-      if (recent.operation === 'set') this.#recent.set(recent.list, packet, nowMs);
-      else if (!this.#recent.check(recent.list, packet, recent.seconds, nowMs)) return false;
+      if (recent.operation === 'set') this.#recent.set(recent.list, packet, this.#nowMs);
+      else if (!this.#recent.check(recent.list, packet, recent.seconds, this.#nowMs)) return false;
     }
     return true;
   }

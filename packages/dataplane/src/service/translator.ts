@@ -52,7 +52,13 @@ export interface ServiceTranslator {
   /** Takes a new snapshot, reprogramming only the services whose objects are new. */
   program(tables: Tables, facts: NodeFacts): void;
   /** Fills in `decision` for a packet. */
-  translate(packet: Packet, origin: Origin, decision: ServiceDecision, trace?: PacketTrace): void;
+  translate(
+    packet: Packet,
+    origin: Origin,
+    nowMs: number,
+    decision: ServiceDecision,
+    trace?: PacketTrace,
+  ): void;
   /** The frontend of a reverse NAT index, for answers; only where each packet is translated. */
   frontend(reverseNat: number): Frontend | undefined;
 }
