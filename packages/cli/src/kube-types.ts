@@ -43,14 +43,17 @@ export interface ServiceObject {
     type?: string;
     clusterIP?: string;
     selector?: Record<string, string>;
-    ports?: {
-      name?: string;
-      port: number;
-      targetPort?: number | string;
-      nodePort?: number;
-      protocol?: string;
-    }[];
+    ports?: ServicePort[];
   };
+}
+
+export interface ServicePort {
+  name?: string;
+  port: number;
+  targetPort?: number | string;
+  nodePort?: number;
+  protocol?: string;
+  appProtocol?: string;
 }
 
 export interface List<T> {

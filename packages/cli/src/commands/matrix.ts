@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { ApiClient } from '../api-client.ts';
 import { Complaint } from '../complaint.ts';
 import { labPaths } from '../home.ts';
-import type { List, PodObject, ServiceObject } from '../kube-types.ts';
+import type { List, PodObject, ServiceObject, ServicePort } from '../kube-types.ts';
 import { callsOf, workloadName } from '../matrix/calls.ts';
 import { formatTable, type OutputFormat, paint, printJson, say } from '../output.ts';
 import { startProgress } from '../progress.ts';
@@ -23,7 +23,7 @@ interface Probe {
   to: string;
   host: string;
   port: number;
-  protocol: 'http' | 'udp';
+  protocol: 'http' | 'tcp' | 'udp';
   variable?: string;
 }
 
@@ -90,7 +90,7 @@ function serviceProbes(pods: PodObject[], services: ServiceObject[]): Probe[] {
       .filter((port) => port.protocol !== 'SCTP' && service.spec.type !== 'ExternalName')
       .map((port) => {
         const host = `${service.metadata.name}.${service.metadata.namespace}`;
-        const protocol: Probe['protocol'] = port.protocol === 'UDP' ? 'udp' : 'http';
+        const protocol = protocolOf(port);
         return {
           to: `${service.metadata.name}:${port.port}${protocol === 'udp' ? '/udp' : ''}`,
           host,
@@ -100,6 +100,14 @@ function serviceProbes(pods: PodObject[], services: ServiceObject[]): Probe[] {
       }),
   );
   return pods.flatMap((pod) => targets.map((target) => ({ pod, ...target })));
+}
+
+/** An HTTP request carries more proof than a connection, but a port that speaks TLS would only refuse it. */
+function protocolOf(port: ServicePort): Probe['protocol'] {
+  if (port.protocol === 'UDP') return 'udp';
+  return port.port === 443 || /^https/.test(port.name ?? '') || /^(https|tls)$/.test(port.appProtocol ?? '')
+    ? 'tcp'
+    : 'http';
 }
 
 async function runProbes(api: ApiClient, probes: Probe[], options: MatrixOptions): Promise<Outcome[]> {
