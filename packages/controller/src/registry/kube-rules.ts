@@ -1,6 +1,7 @@
 import { applyDefaults } from '@podwire/kube/defaulting';
 import type { FieldError } from '@podwire/kube/field-error';
 import type { KubeObject } from '@podwire/kube/object';
+import { validateCreate, validateUpdate } from '@podwire/kube/validation/validate';
 import { DEFINITIONS, definitionErrors } from './custom-definition.ts';
 import type { ResourceType } from './resource-types.ts';
 
@@ -14,10 +15,9 @@ export function defaultObject(type: ResourceType, object: KubeObject): void {
   applyDefaults(type.info, object);
 }
 
+/** What is wrong with a new object. */
 export function createErrors(type: ResourceType, object: KubeObject): FieldError[] {
-  if (type.custom !== undefined) return type.custom.validate(object);
-  if (type.id === DEFINITIONS) return definitionErrors(object);
-  return [];
+  return [...commonErrors(type, validateCreate(type.info, object)), ...kindErrors(type, object)];
 }
 
 /** Subresources whose own rules have already decided what may change. */
@@ -28,14 +28,26 @@ const CHECKED_SUBRESOURCES: ReadonlySet<string> = new Set([
   'resize',
 ]);
 
+/** What is wrong with a change of an object. */
 export function updateErrors(
   type: ResourceType,
   object: KubeObject,
-  _old: KubeObject,
+  old: KubeObject,
   subresource: string,
 ): FieldError[] {
   if (CHECKED_SUBRESOURCES.has(subresource)) return [];
+  const errors = validateUpdate(type.info, object, old, subresource);
+  return [...commonErrors(type, errors), ...kindErrors(type, object)];
+}
+
+/** Rules that a definition gives its objects, and those for definitions themselves. */
+function kindErrors(type: ResourceType, object: KubeObject): FieldError[] {
   if (type.custom !== undefined) return type.custom.validate(object);
-  if (type.id === DEFINITIONS) return definitionErrors(object);
-  return [];
+  return type.id === DEFINITIONS ? definitionErrors(object) : [];
+}
+
+/** Finalizers without a domain are refused by the core server only; definitions and their objects have such. */
+function commonErrors(type: ResourceType, errors: readonly FieldError[]): readonly FieldError[] {
+  if (type.custom === undefined && type.id !== DEFINITIONS) return errors;
+  return errors.filter((each) => !each.field.startsWith('metadata.finalizers['));
 }

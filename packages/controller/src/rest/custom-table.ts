@@ -1,8 +1,9 @@
 import { humanDuration } from '@podwire/kube/duration';
 import type { KubeObject } from '@podwire/kube/object';
+import type { ColumnDefinition } from '@podwire/kube/printing/columns';
+import type { PrintedTable } from '@podwire/kube/printing/table';
 import type { PrinterColumn } from '../registry/resource-types.ts';
 import { evaluateJsonPath } from './json-path.ts';
-import type { ColumnDefinition, PrintedTable } from './table.ts';
 
 const NAME: ColumnDefinition = {
   name: 'Name',

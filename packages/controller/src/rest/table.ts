@@ -1,23 +1,10 @@
 import type { KubeObject, ListMeta } from '@podwire/kube/object';
+import { toTable } from '@podwire/kube/printing/table';
 import type { ResourceType } from '../registry/resource-types.ts';
 import { customTable } from './custom-table.ts';
 import { metadataOnly } from './partial-object.ts';
 
 export type IncludeObject = 'None' | 'Metadata' | 'Object';
-
-export interface ColumnDefinition {
-  name: string;
-  type: string;
-  format: string;
-  description: string;
-  priority: number;
-}
-
-/** The columns of a kind and one row of cells for each object. */
-export interface PrintedTable {
-  columnDefinitions: readonly ColumnDefinition[];
-  rows: readonly { cells: readonly unknown[] }[];
-}
 
 /** A meta.k8s.io Table: what `kubectl get` prints. */
 export function tableOf(
@@ -28,7 +15,10 @@ export function tableOf(
   includeObject: IncludeObject,
   nowMs: number,
 ): KubeObject {
-  const printed = customTable(type.custom?.printerColumns ?? [], objects, nowMs);
+  const printed =
+    type.custom === undefined
+      ? toTable(type.info, objects, nowMs)
+      : customTable(type.custom.printerColumns, objects, nowMs);
   return {
     kind: 'Table',
     apiVersion: `meta.k8s.io/${version}`,
