@@ -160,9 +160,11 @@ describe.each(['iptables', 'ebpf'] as const)('services in %s mode', (mode) => {
     cluster = new EmulatedCluster({ nodes: LAB, mode });
     const c = cluster.node(2).addPod('c');
     serve(c, 8080, 'c');
-    cluster.expose('np', { type: 'NodePort', clusterIP: '10.96.0.9', ports: [{ port: 80, nodePort: 30080 }] }, [
-      { pod: c, port: 8080 },
-    ]);
+    cluster.expose(
+      'np',
+      { type: 'NodePort', clusterIP: '10.96.0.9', ports: [{ port: 80, nodePort: 30080 }] },
+      [{ pod: c, port: 8080 }],
+    );
     for (const node of cluster.nodes) {
       const socket = node.host.connectTcp({ host: node.address, port: 30080, localAddress: node.address });
       expect((await read(socket)).toString()).toMatch(/^c 10\.244\.\d\.1 /);
@@ -259,7 +261,9 @@ describe('a trace', () => {
       outer: { src: LAB[0], dst: LAB[1], vni: 1, bytes: 50 },
       length: 60,
     });
-    expect(syn.steps.map(({ stage }) => stage)).toEqual(expect.arrayContaining(['service', 'route', 'encap']));
+    expect(syn.steps.map(({ stage }) => stage)).toEqual(
+      expect.arrayContaining(['service', 'route', 'encap']),
+    );
     const arrival = second.find(({ summary }) => summary.includes('Flags [S]'))!;
     expect(arrival).toMatchObject({
       hook: 'from-underlay',

@@ -31,7 +31,9 @@ export class EmulatedCluster {
   constructor(options: { nodes: string[]; families?: ('IPv4' | 'IPv6')[]; mode?: 'iptables' | 'ebpf' }) {
     this.mode = options.mode ?? 'iptables';
     const { families = ['IPv4'] } = options;
-    options.nodes.forEach((address, i) => this.nodes.push(new EmulatedNode(this, i + 1, address, families)));
+    for (const [i, address] of options.nodes.entries()) {
+      this.nodes.push(new EmulatedNode(this, i + 1, address, families));
+    }
     this.program();
   }
 
@@ -201,7 +203,10 @@ export class EmulatedPod {
       nowMs,
       random32,
       interface: { name: 'eth0', mac: attachment.mac, mtu: MTU, transmit: attachment.send },
-      addresses: this.addresses.map((address) => ({ address, prefixLength: address.includes(':') ? 128 : 32 })),
+      addresses: this.addresses.map((address) => ({
+        address,
+        prefixLength: address.includes(':') ? 128 : 32,
+      })),
       gateway: POD_GATEWAY,
       ...(cluster.mode === 'ebpf' && {
         socketLb: createSocketLb({ pipeline, nowMs, random32, netnsCookie: attachment.id }),

@@ -1,6 +1,11 @@
 import type { KubeObject } from '@podwire/kube/object';
 import type { Report, SyncState } from '@podwire/sync/types';
-import type { ContainerOutput, ContainerSpec, ExecStreams, RunningContainer } from '@podwire/workload/container';
+import type {
+  ContainerOutput,
+  ContainerSpec,
+  ExecStreams,
+  RunningContainer,
+} from '@podwire/workload/container';
 import type { Pod, PodStatus } from 'kubernetes-types/core/v1.js';
 import { EventRecorder } from '../src/events.ts';
 import type { HostStack } from '../src/host-stack.ts';

@@ -70,7 +70,13 @@ describe('pod addresses', () => {
     make().allocate('a');
     expect(make(new FakeClock(), ['10.244.7.0/24']).allocate('x')).toEqual(['10.244.7.2']);
     const file = join(directory, 'ipam.json');
-    for (const text of ['', '{', 'null', '{"ranges":1}', '{"ranges":["10.244.1.0/24"],"last":["x"],"allocations":[{}]}']) {
+    for (const text of [
+      '',
+      '{',
+      'null',
+      '{"ranges":1}',
+      '{"ranges":["10.244.1.0/24"],"last":["x"],"allocations":[{}]}',
+    ]) {
       writeFileSync(file, text);
       expect(make().allocate('b')).toEqual(['10.244.1.2']);
     }

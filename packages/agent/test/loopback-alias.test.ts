@@ -1,6 +1,6 @@
 import { buildIcmpEcho, buildIcmpError, buildTcp, buildUdp } from '@podwire/wire/build';
-import { describe as line } from '@podwire/wire/describe';
 import { internetChecksum } from '@podwire/wire/checksum';
+import { describe as line } from '@podwire/wire/describe';
 import { verifyIpv4Checksum } from '@podwire/wire/ipv4';
 import { Packet } from '@podwire/wire/packet';
 import { verifyTransportChecksum } from '@podwire/wire/transport-checksum';

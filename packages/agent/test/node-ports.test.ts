@@ -183,7 +183,12 @@ describe('a node port of the real host', () => {
     expect(events.map(({ reason, message }) => `${reason}: ${message}`)).toEqual([
       "NodePortUnavailable: can't open node port tcp/30080 of service web/np on 127.0.9.21: address already in use; free the port or choose another nodePort",
     ]);
-    expect(events[0]!.involvedObject).toMatchObject({ kind: 'Service', namespace: 'web', name: 'np', uid: 'uid' });
+    expect(events[0]!.involvedObject).toMatchObject({
+      kind: 'Service',
+      namespace: 'web',
+      name: 'np',
+      uid: 'uid',
+    });
     taken.close();
     await once(taken, 'close');
     await clock.advance(5_000);

@@ -157,8 +157,14 @@ describe('container environment', () => {
   });
 
   it.each([
-    [{ env: [{ name: 'A', valueFrom: { configMapKeyRef: { name: 'no', key: 'k' } } }] }, 'configmap "no" not found'],
-    [{ env: [{ name: 'A', valueFrom: { secretKeyRef: { name: 'no', key: 'k' } } }] }, 'secret "no" not found'],
+    [
+      { env: [{ name: 'A', valueFrom: { configMapKeyRef: { name: 'no', key: 'k' } } }] },
+      'configmap "no" not found',
+    ],
+    [
+      { env: [{ name: 'A', valueFrom: { secretKeyRef: { name: 'no', key: 'k' } } }] },
+      'secret "no" not found',
+    ],
     [
       { env: [{ name: 'A', valueFrom: { configMapKeyRef: { name: 'settings', key: 'k' } } }] },
       "couldn't find key k in ConfigMap shop/settings",
@@ -212,7 +218,9 @@ describe('volumes', () => {
           sources: [
             { serviceAccountToken: { path: 'token' } },
             { configMap: { name: 'kube-root-ca.crt', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
-            { downwardAPI: { items: [{ path: 'namespace', fieldRef: { fieldPath: 'metadata.namespace' } }] } },
+            {
+              downwardAPI: { items: [{ path: 'namespace', fieldRef: { fieldPath: 'metadata.namespace' } }] },
+            },
           ],
         },
       }),
@@ -228,7 +236,16 @@ describe('volumes', () => {
   });
 
   it('are mounted where the container says', () => {
-    const volumes = new Map([['v', new Map([['color', 'red'], ['dir/x', '1'], ['dir/y', '2']])]]);
+    const volumes = new Map([
+      [
+        'v',
+        new Map([
+          ['color', 'red'],
+          ['dir/x', '1'],
+          ['dir/y', '2'],
+        ]),
+      ],
+    ]);
     const mount = (mounts: object[]) => {
       const container = { name: 'c', volumeMounts: mounts } as unknown as Container;
       const found = Object.fromEntries(containerFiles(container, volumes, { NAME: 'dir' }, context));
@@ -240,8 +257,13 @@ describe('volumes', () => {
       '/etc/v/dir/x': '1',
       '/etc/v/dir/y': '2',
     });
-    expect(mount([{ name: 'v', mountPath: '/etc/c.conf', subPath: 'color' }])).toEqual({ '/etc/c.conf': 'red' });
-    expect(mount([{ name: 'v', mountPath: '/d', subPathExpr: '$(NAME)' }])).toEqual({ '/d/x': '1', '/d/y': '2' });
+    expect(mount([{ name: 'v', mountPath: '/etc/c.conf', subPath: 'color' }])).toEqual({
+      '/etc/c.conf': 'red',
+    });
+    expect(mount([{ name: 'v', mountPath: '/d', subPathExpr: '$(NAME)' }])).toEqual({
+      '/d/x': '1',
+      '/d/y': '2',
+    });
   });
 
   it('give every container its service account, unless it asks for none', () => {

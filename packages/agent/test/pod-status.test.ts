@@ -46,7 +46,9 @@ interface Case {
 function build({ policy, init = [], sidecar = [], apps }: Omit<Case, 'phase'>) {
   const names = (list: State[], prefix: string) => list.map((state, i) => ({ name: `${prefix}${i}`, state }));
   const all = [names(init, 'init'), names(sidecar, 'side'), names(apps, 'app')];
-  const statuses = new Map(all.flat().flatMap(({ name, state }) => status(name, state).map((s) => [name, s])));
+  const statuses = new Map(
+    all.flat().flatMap(({ name, state }) => status(name, state).map((s) => [name, s])),
+  );
   const pod = {
     metadata: { name: 'p', namespace: 'n', uid: 'u' },
     spec: {
@@ -122,7 +124,11 @@ describe('conditions', () => {
   });
 
   it('ContainersReady names who is not', () => {
-    const at = (apps: State[], phase: 'Running' | 'Succeeded' | 'Failed' = 'Running', sidecar: State[] = []) => {
+    const at = (
+      apps: State[],
+      phase: 'Running' | 'Succeeded' | 'Failed' = 'Running',
+      sidecar: State[] = [],
+    ) => {
       const { pod, statuses } = build({ policy: 'Always', apps, sidecar });
       return containersReadyCondition(pod, statuses, phase);
     };

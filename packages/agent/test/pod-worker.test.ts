@@ -23,7 +23,11 @@ function run(pod: Pod): PodWorker {
 const app = (name: string, more: object = {}) => ({ name, image: `shop/${name}:1`, ...more });
 const deleted = (pod: Pod, graceSeconds = 30): Pod => ({
   ...pod,
-  metadata: { ...pod.metadata, deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: graceSeconds },
+  metadata: {
+    ...pod.metadata,
+    deletionTimestamp: '2026-01-01T00:00:00Z',
+    deletionGracePeriodSeconds: graceSeconds,
+  },
 });
 
 describe('a pod', () => {
@@ -37,7 +41,13 @@ describe('a pod', () => {
       ['a', true, true],
       ['b', true, true],
     ]);
-    for (const type of ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready', 'PodReadyToStartContainers']) {
+    for (const type of [
+      'PodScheduled',
+      'Initialized',
+      'ContainersReady',
+      'Ready',
+      'PodReadyToStartContainers',
+    ]) {
       expect([type, node.condition(type)]).toEqual([type, 'True']);
     }
     expect(node.events).toEqual(
@@ -120,9 +130,7 @@ describe('a pod', () => {
     expect(status!.restartCount).toBe(1);
     expect(node.status().phase).toBe('Running');
     expect(node.condition('Ready')).toBe('False');
-    expect(node.events).toContain(
-      'BackOff: Back-off restarting failed container a in pod web_shop(uid-1)',
-    );
+    expect(node.events).toContain('BackOff: Back-off restarting failed container a in pod web_shop(uid-1)');
     await node.clock.advance(999);
     expect(node.processes).toHaveLength(2);
     await node.clock.advance(1);
@@ -144,7 +152,7 @@ describe('a pod', () => {
       }),
     );
     await node.clock.advance(0);
-    codes.forEach((code, i) => node.process(names[i]!).exit(code));
+    for (const [i, code] of codes.entries()) node.process(names[i]!).exit(code);
     await node.clock.advance(0);
     expect(node.status().phase).toBe(phase);
     expect(node.process('side').stoppedWith).toBeDefined();
@@ -181,7 +189,10 @@ describe('a pod', () => {
     expect(node.events).toEqual([
       'FailedMount: MountVolume.SetUp failed for volume "v" : configmap "settings" not found',
     ]);
-    node.state.put('configmaps', { metadata: { name: 'settings', namespace: 'shop' }, data: { c: '1', d: '2' } });
+    node.state.put('configmaps', {
+      metadata: { name: 'settings', namespace: 'shop' },
+      data: { c: '1', d: '2' },
+    });
     worker.configurationChanged();
     await node.clock.advance(0);
     const { files } = node.process('a').spec;
@@ -214,7 +225,9 @@ describe('a pod', () => {
       process.execResult = async ([what]) => answers[what as 'live' | 'ready'];
     };
     const probe = (what: string) => ({ exec: { command: [what] }, periodSeconds: 10, failureThreshold: 2 });
-    run(makePod({ containers: [app('a', { livenessProbe: probe('live'), readinessProbe: probe('ready') })] }));
+    run(
+      makePod({ containers: [app('a', { livenessProbe: probe('live'), readinessProbe: probe('ready') })] }),
+    );
     await node.clock.advance(500);
     expect(node.condition('Ready')).toBe('False');
     answers.ready = 0;
@@ -386,7 +399,15 @@ describe('after a restart of the agent', () => {
     phase,
     startTime: '2025-12-31T23:00:00Z',
     containerStatuses: [
-      { name: 'a', image: 'i', imageID: '', ready: true, restartCount: 2, containerID: 'containerd://x', state },
+      {
+        name: 'a',
+        image: 'i',
+        imageID: '',
+        ready: true,
+        restartCount: 2,
+        containerID: 'containerd://x',
+        state,
+      },
     ],
   });
 
@@ -395,7 +416,11 @@ describe('after a restart of the agent', () => {
     await node.clock.advance(0);
     const [status] = node.status().containerStatuses!;
     expect(status!.restartCount).toBe(3);
-    expect(status!.lastState!.terminated).toMatchObject({ exitCode: 255, reason: 'Unknown', startedAt: 't0' });
+    expect(status!.lastState!.terminated).toMatchObject({
+      exitCode: 255,
+      reason: 'Unknown',
+      startedAt: 't0',
+    });
     expect(node.status().startTime).toBe('2025-12-31T23:00:00Z');
   });
 
@@ -420,7 +445,10 @@ describe('after a restart of the agent', () => {
   });
 
   it('a pod that had ended rests', async () => {
-    const pod = makePod({ containers: [app('a')] }, { status: was({ terminated: { exitCode: 0 } }, 'Succeeded') });
+    const pod = makePod(
+      { containers: [app('a')] },
+      { status: was({ terminated: { exitCode: 0 } }, 'Succeeded') },
+    );
     const worker = run(pod);
     await node.clock.advance(1000);
     expect(node.processes).toEqual([]);
@@ -436,7 +464,10 @@ describe('PodManager', () => {
     const manager = new PodManager(node.context);
     const mine = makePod({ containers: [app('a')] });
     node.state.put('pods', mine);
-    node.state.put('pods', makePod({ nodeName: 'node-2', containers: [app('x')] }, { metadata: { name: 'far', uid: 'u9' } }));
+    node.state.put(
+      'pods',
+      makePod({ nodeName: 'node-2', containers: [app('x')] }, { metadata: { name: 'far', uid: 'u9' } }),
+    );
     manager.reconcile();
     manager.reconcile();
     await node.clock.advance(0);

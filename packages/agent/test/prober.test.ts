@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Prober, type ProbeKind, type ProbeResult, probeTimes } from '../src/probes/prober.ts';
+import { type ProbeKind, type ProbeResult, Prober, probeTimes } from '../src/probes/prober.ts';
 import { FakeClock } from './fake-clock.ts';
 
 function start(kind: ProbeKind, probe: object, results: boolean[], delayScale = 1) {
@@ -49,11 +49,20 @@ describe('a probe', () => {
   });
 
   it('changes its verdict after as many results in a row as the threshold says', async () => {
-    const run = start(
-      'readiness',
-      { periodSeconds: 1, failureThreshold: 3, successThreshold: 2 },
-      [true, true, false, false, true, false, false, false, true, false, true, true],
-    );
+    const run = start('readiness', { periodSeconds: 1, failureThreshold: 3, successThreshold: 2 }, [
+      true,
+      true,
+      false,
+      false,
+      true,
+      false,
+      false,
+      false,
+      true,
+      false,
+      true,
+      true,
+    ]);
     await run.clock.advance(11_000);
     expect(run.verdicts).toEqual([
       [1000, true],
