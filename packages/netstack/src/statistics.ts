@@ -17,6 +17,7 @@ export interface Statistics {
   retransmits: number;
   timeouts: number;
   fastRecoveries: number;
+  spuriousRecoveries: number;
   resetsOut: number;
   challengeAcks: number;
   activeOpens: number;
@@ -57,6 +58,7 @@ export function newStatistics(): Statistics {
     retransmits: 0,
     timeouts: 0,
     fastRecoveries: 0,
+    spuriousRecoveries: 0,
     resetsOut: 0,
     challengeAcks: 0,
     activeOpens: 0,

@@ -99,6 +99,13 @@ export class ScriptedPeer {
     expect(got).toEqual(lines);
   }
 
+  /** The timestamp value in a segment of the stack. */
+  timestampOf(frame: Uint8Array): number {
+    const packet = new Packet();
+    packet.decode(frame);
+    return parseTcp(frame, packet.l4, packet.end)!.options.timestamps!.value;
+  }
+
   /** Lets the stack send what it will and forgets it. */
   discard(): void {
     this.clock.settle();

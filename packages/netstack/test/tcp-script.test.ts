@@ -383,7 +383,7 @@ describe('sending', () => {
     }
     expect(user.isClosed).toBe(false);
     peer.discard();
-    peer.inject('. 1:1(0) ack 1001 win 5000');
+    peer.inject('. 1:1(0) ack 1001 win 20000');
     peer.expect('. 1001:2001(1000) ack 1', 'P. 2001:3001(1000) ack 1');
   });
 
@@ -621,6 +621,25 @@ describe('closing', () => {
     expect(states(peer)).toEqual([]);
   });
 
+  it.each([true, false])('a shut window holds a connection without user only so long', (inFlight) => {
+    const { peer, user } = established();
+    user.send(new Uint8Array(1000));
+    peer.discard();
+    peer.inject('. 1:1(0) ack 1001 win 0');
+    if (inFlight) peer.inject('. 1:1(0) ack 1001 win 2000');
+    user.send(new Uint8Array(1000));
+    user.connection!.close();
+    peer.discard();
+    expect(user.connection!.sndNxt === user.connection!.sndUna).toBe(!inFlight);
+    peer.inject('. 1:1(0) ack 1001 win 0');
+    for (let i = 0; i < 30 && states(peer).length > 0; i++) {
+      peer.clock.advance(60_000);
+      peer.inject('. 1:1(0) ack 1001 win 0');
+    }
+    expect(states(peer)).toEqual([]);
+    expect(peer.clock.timers).toBe(0);
+  });
+
   it('a connection without user does not wait for ever for the FIN of the peer', () => {
     const { peer, user } = established();
     user.connection!.close();
@@ -724,6 +743,39 @@ describe('timestamps (RFC 7323)', () => {
     expect(peer.stack.statistics.pawsDrops).toBe(1);
     peer.inject('P. 1:11(10) ack 1 <TS 1002:0>');
     expect(user.receivedBytes).toBe(10);
+  });
+
+  it('a recovery that proves needless is undone (Eifel)', () => {
+    const { peer, user } = established();
+    user.send(new Uint8Array(20_000));
+    peer.clock.settle();
+    const firstStamp = peer.timestampOf(peer.sent[0]);
+    peer.discard();
+    const { cwnd } = user.connection!;
+    peer.clock.advance(5);
+    for (let i = 0; i < 3; i++) peer.inject(`. 1:1(0) ack 1 <TS 1002:${firstStamp}>`);
+    expect(user.connection!.cwnd).toBeLessThan(cwnd);
+    expect(peer.sent.length).toBeGreaterThan(0);
+    peer.discard();
+    // The first copy had only been late: its own timestamp comes back.
+    peer.inject(`. 1:1(0) ack 14481 <TS 1002:${firstStamp}>`);
+    expect(user.connection!.cwnd).toBeGreaterThanOrEqual(cwnd);
+    expect(peer.stack.statistics.spuriousRecoveries).toBe(1);
+  });
+
+  it('a recovery that was needed is not', () => {
+    const { peer, user } = established();
+    user.send(new Uint8Array(20_000));
+    peer.clock.settle();
+    const firstStamp = peer.timestampOf(peer.sent[0]);
+    peer.discard();
+    peer.clock.advance(5);
+    for (let i = 0; i < 3; i++) peer.inject(`. 1:1(0) ack 1 <TS 1002:${firstStamp}>`);
+    const secondStamp = peer.timestampOf(peer.sent[0]);
+    const { cwnd } = user.connection!;
+    peer.inject(`. 1:1(0) ack 14481 <TS 1002:${secondStamp}>`);
+    expect(user.connection!.cwnd).toBe(cwnd);
+    expect(peer.stack.statistics.spuriousRecoveries).toBe(0);
   });
 
   it('PAWS does not keep a reset out', () => {

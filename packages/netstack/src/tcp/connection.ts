@@ -157,6 +157,11 @@ export class TcpConnection implements Deadline, EventSource {
   /** One segment goes out whatever the pipe holds. */
   forceRetransmit = false;
   duplicateAcks = 0;
+  /** What recovery found, to be restored when it proves to have been needless (RFC 4015). */
+  undoCwnd = 0;
+  undoSsthresh = 0;
+  /** Timestamp of the first retransmission of this recovery. */
+  undoTimestamp = 0;
   backoff = 0;
   retransmits = 0;
   probes = 0;

@@ -64,11 +64,13 @@ function retransmit(c: TcpConnection): boolean {
   c.retransmitDueMs = 0;
   if (c.sndUna === c.sndNxt) return true;
   const handshake = c.sndUna === c.iss;
+  const isOrphan = c.user === undefined && c.listener === undefined;
   let limit = settings.maxRetransmits;
   if (handshake) limit = c.state === SYN_SENT ? settings.maxSynRetransmits : SYN_ACK_RETRIES;
-  else if (c.user === undefined && c.listener === undefined) limit = Math.min(limit, ORPHAN_RETRIES);
-  // A peer that answers but keeps its window shut is alive (RFC 9293 3.8.6.1).
-  if (c.heardSinceTimeout && c.sndWnd === 0) c.retransmits = 0;
+  else if (isOrphan) limit = Math.min(limit, ORPHAN_RETRIES);
+  // A peer that answers but keeps its window shut is alive (RFC 9293 3.8.6.1). It may keep a user waiting for
+  // ever, but not a connection whose user has gone.
+  if (c.heardSinceTimeout && c.sndWnd === 0 && !isOrphan) c.retransmits = 0;
   if (c.retransmits >= limit) {
     if (handshake) c.core.statistics.attemptFails++;
     else sendReset(c);
@@ -91,7 +93,8 @@ function probeWindow(c: TcpConnection): boolean {
   if (c.state < ESTABLISHED) return true;
   if (c.heardSinceTimeout) c.retransmits = 0;
   c.heardSinceTimeout = false;
-  if (c.retransmits >= c.core.tcpSettings.maxRetransmits) {
+  const isOrphan = c.user === undefined && c.listener === undefined;
+  if (c.retransmits >= c.core.tcpSettings.maxRetransmits || (isOrphan && c.probes >= ORPHAN_RETRIES)) {
     sendReset(c);
     c.finish('ETIMEDOUT');
     return false;

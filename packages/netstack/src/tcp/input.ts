@@ -10,8 +10,8 @@ import {
   LOSS_NONE,
   type TcpConnection,
 } from './connection.ts';
-import { replyReset, sendReset, timestampNow } from './output.ts';
-import { detectLoss, onNewAck, readSackBlocks, startCongestionControl } from './recovery.ts';
+import { replyReset, sendReset } from './output.ts';
+import { detectLoss, onNewAck, readSackBlocks, startCongestionControl, undoIfSpurious } from './recovery.ts';
 import { addRttSample } from './rtt.ts';
 import { ACK, FIN, PSH, RST, type Segment, SYN, segmentLength } from './segment.ts';
 import { after, before, distance } from './sequence.ts';
@@ -27,6 +27,7 @@ import {
   SYN_SENT,
   TIME_WAIT,
 } from './state.ts';
+import { timestampNow } from './timestamps.ts';
 
 /** RFC 7323 5.5: timestamps older than this say nothing, the clock may have wrapped. */
 const PAWS_IDLE_MS = 24 * 24 * 3600 * 1000;
@@ -125,7 +126,7 @@ function arrivesInSynSent(c: TcpConnection, s: Segment, nowMs: number): void {
     c.maxSndWnd = s.window;
     c.sndWl1 = s.seq;
     c.sndWl2 = s.ack;
-    sampleRtt(c, s, nowMs);
+    if (c.retransmits === 0) sampleRtt(c, s, nowMs);
     establish(c, nowMs);
     c.ackNow = true;
     if (s.end > s.start || (flags & FIN) !== 0) {
@@ -167,11 +168,12 @@ export function synchronize(c: TcpConnection, s: Segment, nowMs: number): void {
   c.updateMss();
 }
 
+// After a handshake that took retransmissions no sample is taken: its answer echoes whichever SYN came first,
+// and a timeout from that would haunt the connection (Karn's rule, kept although there are timestamps).
 function establish(c: TcpConnection, nowMs: number): void {
   c.state = ESTABLISHED;
   c.retransmitDueMs = 0;
   c.connectDueMs = 0;
-  // RFC 6298 5.7: a handshake that needed a retransmission starts data at 3 s; a measured round trip knows better.
   c.retransmits = 0;
   c.backoff = 0;
   c.forceRetransmit = false;
@@ -194,7 +196,7 @@ function completeHandshake(c: TcpConnection, s: Segment, nowMs: number): boolean
   c.maxSndWnd = c.sndWnd;
   c.sndWl1 = s.seq;
   c.sndWl2 = s.ack;
-  sampleRtt(c, s, nowMs);
+  if (c.retransmits === 0) sampleRtt(c, s, nowMs);
   establish(c, nowMs);
   c.wantOutput();
   return true;
@@ -328,6 +330,7 @@ function takeAcknowledgment(c: TcpConnection, s: Segment, acked: number, nowMs: 
   c.softError = undefined;
   const neighbor = c.destination.neighbor;
   if (neighbor !== undefined) c.core.neighbors.confirm(neighbor, nowMs);
+  if (c.lossState !== LOSS_NONE) undoIfSpurious(c, s);
   onNewAck(c, acked);
   // RFC 6298 (5.2) and (5.3).
   c.retransmitDueMs = 0;

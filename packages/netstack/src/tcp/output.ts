@@ -14,6 +14,7 @@ import { backedOffRto } from './rtt.ts';
 import { ACK, FIN, PSH, RST, type Segment, SYN, segmentLength } from './segment.ts';
 import { after, before, distance } from './sequence.ts';
 import { CLOSED, ESTABLISHED, SYN_RECEIVED, SYN_SENT } from './state.ts';
+import { timestampNow } from './timestamps.ts';
 
 const MAXIMUM_DUPLICATE_ACKS = 8;
 const sackEdges = new Int32Array(8);
@@ -256,11 +257,6 @@ function writeTimestamps(c: TcpConnection, out: Uint8Array, at: number, nowMs: n
   writeI32(out, at + 4, timestampNow(c, nowMs));
   writeI32(out, at + 8, c.tsRecent);
   return at + 12;
-}
-
-/** The timestamp clock: milliseconds from an offset of the connection's own (RFC 7323 5.4). */
-export function timestampNow(c: TcpConnection, nowMs: number): number {
-  return (Math.floor(nowMs % 0x100000000) + c.timestampOffset) | 0;
 }
 
 function writeSack(c: TcpConnection, out: Uint8Array, at: number): number {

@@ -5,6 +5,7 @@
 import { LOSS_NONE, LOSS_RECOVERY, LOSS_TIMEOUT, type TcpConnection } from './connection.ts';
 import type { Segment } from './segment.ts';
 import { after, before, distance } from './sequence.ts';
+import { timestampNow } from './timestamps.ts';
 
 const DUPLICATE_THRESHOLD = 3;
 /** RFC 6928. */
@@ -88,6 +89,7 @@ export function detectLoss(c: TcpConnection): void {
     (scoreboard.count > 0 &&
       (scoreboard.count >= DUPLICATE_THRESHOLD || scoreboard.bytes > (DUPLICATE_THRESHOLD - 1) * c.mss));
   if (!lost) return;
+  rememberWindow(c);
   c.lossState = LOSS_RECOVERY;
   c.recoveryPoint = c.sndNxt;
   c.highRxt = c.sndUna;
@@ -102,6 +104,7 @@ export function detectLoss(c: TcpConnection): void {
 /** The retransmission timer ran out (RFC 5681 3.1, RFC 6675 5.1). */
 export function onTimeout(c: TcpConnection): void {
   const flight = distance(c.sndNxt, c.sndUna);
+  if (c.lossState === LOSS_NONE) rememberWindow(c);
   // RFC 5681 equation (4) holds for the first timeout of a segment only.
   if (c.backoff === 0) c.ssthresh = Math.max(flight >> 1, 2 * c.mss);
   c.cwnd = c.mss;
@@ -110,6 +113,28 @@ export function onTimeout(c: TcpConnection): void {
   // A receiver may renege on what it told (RFC 2018 8): a second timeout trusts it no more.
   if (c.backoff > 0 || (c.scoreboard.count > 0 && c.scoreboard.starts[0] === c.sndUna)) c.scoreboard.clear();
   sendAgain(c);
+}
+
+function rememberWindow(c: TcpConnection): void {
+  c.undoCwnd = c.cwnd;
+  c.undoSsthresh = c.ssthresh;
+  c.undoTimestamp = timestampNow(c, c.core.nowMs());
+}
+
+/**
+ * Eifel (RFC 3522): the first acknowledgment after a retransmission echoes an older timestamp, so the original
+ * had only been late. The window is as before (RFC 4015).
+ */
+export function undoIfSpurious(c: TcpConnection, s: Segment): void {
+  if (c.undoCwnd === 0) return;
+  if (c.timestamps && s.hasTimestamps && before(s.timestampEcho, c.undoTimestamp)) {
+    c.cwnd = Math.max(c.cwnd, c.undoCwnd);
+    c.ssthresh = Math.max(c.ssthresh, c.undoSsthresh);
+    c.lossState = LOSS_NONE;
+    c.forceRetransmit = false;
+    c.core.statistics.spuriousRecoveries++;
+  }
+  c.undoCwnd = 0;
 }
 
 /** Everything that is not known to have arrived is to be sent again. */

@@ -6,7 +6,8 @@
 const SLAB_SHIFT = 14;
 const SLAB_BYTES = 1 << SLAB_SHIFT;
 const SLAB_MASK = SLAB_BYTES - 1;
-const POOL_LIMIT = 256;
+/** As many as one connection's send buffer needs: an idle stack keeps no more. */
+const POOL_LIMIT = 32;
 
 /** Free slabs of one stack. */
 export class SlabPool {
