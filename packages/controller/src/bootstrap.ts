@@ -158,14 +158,13 @@ function dnsServiceAccount(): ObjectLike {
 function dnsConfig({ clusterDomain = 'cluster.local' }: BootstrapOptions): ObjectLike {
   const Corefile = `.:53 {
     errors
-    health {
-       lameduck 5s
-    }
+    health
     ready
     kubernetes ${clusterDomain} in-addr.arpa ip6.arpa {
        pods insecure
        ttl 5
     }
+    prometheus :9153
     cache 30
     reload
     loadbalance

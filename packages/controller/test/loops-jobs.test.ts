@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { localTimeReader, nextTime, parseSchedule } from '../src/loops/cronjob/schedule.ts';
 import { formatIndexes, parseIndexes } from '../src/loops/job/indexes.ts';
-import type { Job, Pod } from '../src/loops/objects.ts';
+import type { CronJob, Job, Pod } from '../src/loops/objects.ts';
 import { podTemplate, TestCluster } from './loops-harness.ts';
 
 let cluster: TestCluster;
@@ -180,5 +181,101 @@ describe('index lists', () => {
   test.each(cases)('%j', (text, indexes) => {
     expect(formatIndexes(new Set(indexes))).toBe(text);
     expect([...parseIndexes(text, 100)]).toEqual(indexes);
+  });
+});
+
+describe('a CronJob', () => {
+  const cronJob = (spec: Record<string, unknown> = {}) => ({
+    apiVersion: 'batch/v1',
+    kind: 'CronJob',
+    metadata: { name: 'tick', namespace: 'default' },
+    spec: {
+      schedule: '*/5 * * * *',
+      concurrencyPolicy: 'Allow',
+      suspend: false,
+      successfulJobsHistoryLimit: 3,
+      failedJobsHistoryLimit: 1,
+      jobTemplate: { spec: job().spec },
+      ...spec,
+    },
+  });
+  const jobs = () => cluster.list<Job>('jobs.batch').map((each) => each.metadata.name);
+
+  test('starts a Job at each time, and keeps some of them', async () => {
+    cluster = await TestCluster.start();
+    await cluster.create('cronjobs.batch', cronJob({ successfulJobsHistoryLimit: 1 }));
+    const minute = cluster.clock.nowMs() / 60_000;
+    await cluster.advance(4 * 60_000);
+    expect(jobs()).toEqual([]);
+    await cluster.advance(60_000);
+    expect(jobs()).toEqual([`tick-${minute + 5}`]);
+    expect(cluster.get<CronJob>('cronjobs.batch', 'tick').status).toMatchObject({
+      lastScheduleTime: '2030-01-01T00:05:00Z',
+      active: [{ kind: 'Job', name: `tick-${minute + 5}` }],
+    });
+    for (let i = 0; i < 2; i++) {
+      await finish('Succeeded');
+      await cluster.advance(5 * 60_000);
+    }
+    expect(jobs()).toEqual([`tick-${minute + 10}`, `tick-${minute + 15}`]);
+    expect(cluster.get<CronJob>('cronjobs.batch', 'tick').status!.active).toHaveLength(1);
+    await cluster.delete('cronjobs.batch', 'tick', { propagationPolicy: 'Background' });
+    expect([jobs(), cluster.pods()]).toEqual([[], []]);
+  });
+
+  test.each([
+    ['Allow', 2],
+    ['Forbid', 1],
+    ['Replace', 1],
+  ])('with policy %s has %i running after two times', async (concurrencyPolicy, count) => {
+    cluster = await TestCluster.start();
+    await cluster.create('cronjobs.batch', cronJob({ concurrencyPolicy }));
+    await cluster.advance(5 * 60_000);
+    const [first] = jobs();
+    await cluster.advance(5 * 60_000);
+    expect(active()).toHaveLength(count);
+    expect(jobs().includes(first)).toBe(concurrencyPolicy !== 'Replace');
+  });
+
+  test('starts nothing while suspended, nor twice after a restart', async () => {
+    cluster = await TestCluster.start();
+    await cluster.create('cronjobs.batch', cronJob({ suspend: true }));
+    await cluster.advance(30 * 60_000);
+    expect(jobs()).toEqual([]);
+    await cluster.patch('cronjobs.batch', 'tick', { spec: { suspend: false } });
+    expect(jobs()).toHaveLength(1);
+  });
+});
+
+describe('schedules', () => {
+  const from = Date.UTC(2030, 0, 1, 10, 30);
+  const cases: [schedule: string, timeZone: string, next: string][] = [
+    ['* * * * *', 'UTC', '2030-01-01T10:31:00.000Z'],
+    ['0 * * * *', 'UTC', '2030-01-01T11:00:00.000Z'],
+    ['30 10 * * *', 'UTC', '2030-01-02T10:30:00.000Z'],
+    ['15,45 9-17/4 * * *', 'UTC', '2030-01-01T13:15:00.000Z'],
+    ['0 0 * * sun', 'UTC', '2030-01-06T00:00:00.000Z'],
+    ['0 0 * * 7', 'UTC', '2030-01-06T00:00:00.000Z'],
+    ['0 0 13 * 5', 'UTC', '2030-01-04T00:00:00.000Z'],
+    ['0 0 29 feb *', 'UTC', '2032-02-29T00:00:00.000Z'],
+    ['@monthly', 'UTC', '2030-02-01T00:00:00.000Z'],
+    ['0 9 * * *', 'Europe/Berlin', '2030-01-02T08:00:00.000Z'],
+    ['0 9 1 7 *', 'Europe/Berlin', '2030-07-01T07:00:00.000Z'],
+  ];
+  test.each(cases)('%s in %s', (text, timeZone, next) => {
+    const at = nextTime(parseSchedule(text)!, from, localTimeReader(timeZone)!);
+    expect(new Date(at!).toISOString()).toBe(next);
+  });
+
+  test.each(['', '* * * *', '60 * * * *', '* 24 * * *', '5-1 * * * *', '*/0 * * * *', 'x * * * *'])(
+    '%j is none',
+    (text) => {
+      expect(parseSchedule(text)).toBeUndefined();
+    },
+  );
+
+  test('may never come, and zones may not exist', () => {
+    expect(nextTime(parseSchedule('0 0 31 2 *')!, from, localTimeReader('UTC')!)).toBeUndefined();
+    expect(localTimeReader('Mars/Olympus')).toBeUndefined();
   });
 });

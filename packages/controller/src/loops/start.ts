@@ -1,11 +1,14 @@
 import type { Api } from '../api.ts';
 import { AllResources } from './all-resources.ts';
 import type { Clock } from './clock.ts';
+import { startCronJobController } from './cronjob.ts';
 import { startDaemonSetController } from './daemonset.ts';
 import { startDeploymentController } from './deployment.ts';
+import { startDisruptionController } from './disruption.ts';
 import { startEndpointsController } from './endpoints.ts';
 import { startEndpointSliceController } from './endpointslice.ts';
 import { startEndpointSliceMirroringController } from './endpointslice-mirroring.ts';
+import { startEventExpiry } from './event-expiry.ts';
 import { createGarbageCollector } from './garbage-collector.ts';
 import { startJobController } from './job.ts';
 import type { Log } from './log.ts';
@@ -31,6 +34,8 @@ export interface LoopSettings {
   nodeGraceSeconds: number;
   /** The same for nodes known before this process started; default five times as long. */
   startupGraceSeconds?: number;
+  /** How long an Event is kept after it last happened; default an hour. */
+  eventTtlSeconds?: number;
   /** CA that every namespace's ConfigMap kube-root-ca.crt carries. */
   caPem: string;
 }
@@ -79,8 +84,11 @@ export function startLoops(options: LoopsOptions): Loop {
     startStatefulSetController(context),
     startDaemonSetController(context),
     startJobController(context),
+    startCronJobController(context),
+    startDisruptionController(context),
     startEndpointSliceController(context),
     startEndpointsController(context),
     startEndpointSliceMirroringController(context),
+    startEventExpiry(context, { ttlMs: (settings.eventTtlSeconds ?? 3600) * 1000 }),
   );
 }
