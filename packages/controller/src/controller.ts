@@ -9,7 +9,6 @@ import { handleJoin } from './hub/join.ts';
 import { startSyncService } from './hub/sync-service.ts';
 import type { Lab } from './lab.ts';
 import type { Clock } from './loops/clock.ts';
-import { jobSelector } from './loops/job-admission.ts';
 import type { Log } from './loops/log.ts';
 import type { Service } from './loops/objects.ts';
 import { ServiceAllocator } from './loops/service-allocator.ts';
@@ -74,10 +73,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
 
   const services = new ServiceAllocator({ serviceCidrs: lab.serviceCIDRs, random32 });
   const types = new ResourceTypes();
-  const admission = [
-    ...standardAdmission({ nodeTolerationSeconds: lab.evictionSeconds, services }),
-    jobSelector,
-  ];
+  const admission = standardAdmission({ nodeTolerationSeconds: lab.evictionSeconds, services });
   const api = new ObjectApi({ store, types, admission, nowMs, random32 });
   services.restore(api.list<Service>('services'));
 
