@@ -49,7 +49,7 @@ describe('loopback aliases', () => {
           expect(packet.decode(frame)).toBe(0);
           expect(internetChecksum(frame, packet.l4, packet.end)).toBe(0);
           expect(verifyIpv4Checksum(frame, packet.quoted)).toBe(true);
-          expect(line(frame)).not.toContain('127.');
+          expect(line(frame)).not.toMatch(/(^| )127\./);
         } else {
           expectIntact(frame);
           expect(packet.src3 >>> 24).not.toBe(127);
