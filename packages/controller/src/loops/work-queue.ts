@@ -103,7 +103,9 @@ export class WorkQueue {
     if (error instanceof ApiError && error.code === 409) {
       this.#options.log.debug({ controller: this.#options.name, key, err: error.message }, 'write conflict');
     } else {
-      const fields = { controller: this.#options.name, key, err: error, retryMs: delayMs };
+      // A refusal says it all in its message; any other error is a fault whose stack is wanted.
+      const err = error instanceof ApiError ? error.message : error;
+      const fields = { controller: this.#options.name, key, err, retryMs: Math.round(delayMs) };
       this.#options.log.warn(fields, 'reconcile failed');
     }
     this.addAfter(key, delayMs);
