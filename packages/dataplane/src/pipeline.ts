@@ -10,10 +10,8 @@
  * trace when there is one; the decision is the same without.
  */
 
-import { ETHERNET_HEADER_LENGTH, setDstMac, setSrcMac } from '@podwire/wire/ethernet';
-import { emitIcmpError } from '@podwire/wire/icmp-error';
-import { isIpv4Multicast, patchIpv4Ttl } from '@podwire/wire/ipv4';
-import { isIpv6Multicast, setIpv6HopLimit } from '@podwire/wire/ipv6';
+import { patchIpv4Ttl } from '@podwire/wire/ipv4';
+import { setIpv6HopLimit } from '@podwire/wire/ipv6';
 import { DECODE_OK, decodeResultText, Packet } from '@podwire/wire/packet';
 import {
   ETHERTYPE_ARP,
@@ -23,28 +21,25 @@ import {
   PROTOCOL_TCP,
   PROTOCOL_UDP,
 } from '@podwire/wire/protocol';
-import { getVxlanVni, isVxlan, VXLAN_HEADER_LENGTH, writeVxlan } from '@podwire/wire/vxlan';
+import { getVxlanVni, isVxlan, VXLAN_HEADER_LENGTH } from '@podwire/wire/vxlan';
 import type { Words } from './address-words.ts';
-import { Conntrack, type FlowTuple } from './conntrack.ts';
+import { Conntrack } from './conntrack.ts';
 import { CILIUM_TIMEOUTS, KUBE_PROXY_TIMEOUTS } from './conntrack-states.ts';
 import { PipelineCounters } from './counters.ts';
-import { DROP_REASONS, type DropReason, dropReasonText } from './drop-reasons.ts';
-import { tunnelSourcePort } from './flow-hash.ts';
+import { DROP_REASONS, type DropReason } from './drop-reasons.ts';
+import { Exits } from './exits.ts';
 import { FragmentCache } from './fragment-cache.ts';
-import { Fragmenter } from './fragmenter.ts';
 import {
   HOST_UNREACHABLE,
   type IcmpErrorKind,
-  IcmpErrorLimiter,
-  mayAnswerWithError,
   PACKET_TOO_BIG,
   PORT_UNREACHABLE,
   TTL_EXCEEDED,
 } from './icmp-error.ts';
-import { choosePort } from './nat-ports.ts';
 import { answerArp, answerSolicitation, isNeighbourMessage } from './neighbour.ts';
-import { Outcome } from './outcome.ts';
-import { destinationText, endpointText, packetText, sourceText, wordsText } from './packet-text.ts';
+import { NewFlow } from './new-flow.ts';
+import type { Outcome } from './outcome.ts';
+import { endpointText, packetText, sourceText } from './packet-text.ts';
 import { askPolicy, type PolicyDirection, PolicyVerdict } from './policy.ts';
 import {
   DEFAULT_ROUTE,
@@ -73,16 +68,10 @@ import {
   ServiceDecision,
   type ServiceTranslator,
 } from './service/translator.ts';
+import { checkPodPacket, GATEWAY_MAC, hasMac, isGroupDestination, podPacketText } from './source-check.ts';
+import { traceFlow, traceFlowDestination, traceFlowSource, traceRoute, traceSnat } from './step-text.ts';
 import type { Tables } from './tables.ts';
-import type { PacketTrace } from './trace.ts';
-
-/** MAC of the gateway, the node's end of every pod link. */
-export const GATEWAY_MAC: Readonly<Uint8Array> = new Uint8Array(6).fill(0xee);
-
-/** Room for VXLAN, Ethernet and the largest IP packet. */
-const BUFFER_LENGTH = VXLAN_HEADER_LENGTH + ETHERNET_HEADER_LENGTH + 65_535 + 15;
-const VXLAN_OVERHEAD_V4 = 50;
-const VXLAN_OVERHEAD_V6 = 70;
+import type { PacketTrace, TraceStage } from './trace.ts';
 
 export interface PipelineOptions {
   readonly nowMs: () => number;
@@ -102,16 +91,10 @@ export class Pipeline {
   #prepared: PreparedTables;
   #services: ServiceTranslator;
 
-  readonly #outcome = new Outcome();
-  readonly #buffer = new Uint8Array(BUFFER_LENGTH);
-  /** The Ethernet frame behind the place of the VXLAN header. */
-  readonly #inner = this.#buffer.subarray(VXLAN_HEADER_LENGTH);
-  readonly #replyBuffer = new Uint8Array(2048);
+  readonly #exit = new Exits(this.counters);
   readonly #packet = new Packet();
   readonly #quoted = new Packet();
   readonly #fragments = new FragmentCache();
-  readonly #fragmenter = new Fragmenter();
-  readonly #errorLimiter = new IcmpErrorLimiter();
   readonly #decision = new ServiceDecision();
   readonly #policyVerdict = new PolicyVerdict();
 
@@ -120,7 +103,7 @@ export class Pipeline {
   #origin: Origin = 'host';
   #trace: PacketTrace | undefined;
   /** The frame as it arrived, for ICMP errors. */
-  #input: Uint8Array = this.#inner;
+  #input: Uint8Array = this.#exit.frame;
   #inputStart = 0;
   #sender: PreparedEndpoint | undefined;
   #route: PreparedRoute = DEFAULT_ROUTE;
@@ -128,8 +111,7 @@ export class Pipeline {
   #reference = -1;
   /** No flow is kept for it: an ICMP error about one, or what the host sends unasked. */
   #isUntracked = false;
-  readonly #original: FlowTuple = newTuple();
-  readonly #reply: FlowTuple = newTuple();
+  readonly #newFlow = new NewFlow();
 
   constructor(options: PipelineOptions) {
     this.#nowMs = options.nowMs;
@@ -146,8 +128,9 @@ export class Pipeline {
 
   /** Swaps the snapshot; flows stay. Throws, changing nothing, when the snapshot cannot be prepared. */
   set tables(next: Tables) {
-    this.#prepared = prepareTables(next, this.#prepared);
+    const prepared = prepareTables(next, this.#prepared);
     if (next.mode !== this.#services.mode) this.#services = this.#createServices(next);
+    this.#prepared = prepared;
     this.#program(next);
   }
 
@@ -171,13 +154,13 @@ export class Pipeline {
 
   /** A frame from the pod's end of its link. */
   fromPod(endpointId: number, frame: Uint8Array, length: number, trace?: PacketTrace): Outcome {
-    this.#begin('pod', frame, 0, trace);
     const sender = this.#prepared.endpoints.get(endpointId);
-    this.#sender = sender;
-    if (sender === undefined)
-      return this.#drop(DROP_REASONS.endpointNotReady, 'source-check', `no endpoint ${endpointId}`);
+    this.#begin('pod', frame, 0, sender, trace);
+    if (sender === undefined) {
+      return this.#exit.drop(DROP_REASONS.endpointNotReady, 'source-check', `no endpoint ${endpointId}`);
+    }
     return (
-      this.#copyIn(this.#inner, frame, length) ??
+      this.#copyIn(this.#exit.frame, frame, length) ??
       this.#decode(length) ??
       this.#checkSourceMac(sender) ??
       this.#answerNeighbour(length) ??
@@ -188,15 +171,15 @@ export class Pipeline {
 
   /** A UDP payload that arrived on the tunnel port from `outerSource` (address text). */
   fromUnderlay(datagram: Uint8Array, length: number, outerSource: string, trace?: PacketTrace): Outcome {
-    this.#begin('underlay', datagram, VXLAN_HEADER_LENGTH, trace);
+    this.#begin('underlay', datagram, VXLAN_HEADER_LENGTH, undefined, trace);
     return this.#decapsulate(datagram, length, outerSource) ?? this.#forward();
   }
 
   /** A frame from the node's own stack. */
   fromHost(frame: Uint8Array, length: number, trace?: PacketTrace): Outcome {
-    this.#begin('host', frame, 0, trace);
+    this.#begin('host', frame, 0, undefined, trace);
     return (
-      this.#copyIn(this.#inner, frame, length) ??
+      this.#copyIn(this.#exit.frame, frame, length) ??
       this.#decode(length) ??
       this.#answerNeighbour(length) ??
       this.#announce('host') ??
@@ -206,7 +189,7 @@ export class Pipeline {
 
   /** The next piece of a packet that was fragmented, or undefined when there is none left. */
   nextFragment(): Outcome | undefined {
-    return this.#fragmenter.hasMore ? this.#sendFragment() : undefined;
+    return this.#exit.nextFragment();
   }
 
   #forward(): Outcome {
@@ -233,27 +216,28 @@ export class Pipeline {
 
   // ---- entry ----
 
-  #begin(origin: Origin, input: Uint8Array, inputStart: number, trace: PacketTrace | undefined): void {
+  #begin(
+    origin: Origin,
+    input: Uint8Array,
+    inputStart: number,
+    sender: PreparedEndpoint | undefined,
+    trace: PacketTrace | undefined,
+  ): void {
     this.#now = this.#nowMs();
     this.#origin = origin;
     this.#trace = trace;
     this.#input = input;
     this.#inputStart = inputStart;
-    this.#sender = undefined;
+    this.#sender = sender;
     this.#reference = -1;
     this.#isUntracked = false;
-    this.#fragmenter.clear();
     this.#decision.reset();
-    const outcome = this.#outcome;
-    outcome.endpointId = -1;
-    outcome.sourcePort = 0;
-    outcome.reason = 0;
-    outcome.more = false;
+    this.#exit.begin(sender, trace);
   }
 
   #copyIn(to: Uint8Array, frame: Uint8Array, length: number): Outcome | undefined {
     if (length > frame.length || length > to.length) {
-      return this.#drop(DROP_REASONS.invalidPacket, 'decode', `${length} bytes do not fit a frame`);
+      return this.#exit.drop(DROP_REASONS.invalidPacket, 'decode', `${length} bytes do not fit a frame`);
     }
     if (frame.length === length) to.set(frame);
     else to.set(frame.subarray(0, length));
@@ -261,93 +245,48 @@ export class Pipeline {
   }
 
   #decode(length: number): Outcome | undefined {
-    const result = this.#packet.decode(this.#inner, length);
+    const result = this.#packet.decode(this.#exit.frame, length);
     if (result !== DECODE_OK)
-      return this.#drop(DROP_REASONS.invalidPacket, 'decode', decodeResultText(result));
+      return this.#exit.drop(DROP_REASONS.invalidPacket, 'decode', decodeResultText(result));
     return undefined;
   }
 
   #checkSourceMac(sender: PreparedEndpoint): Outcome | undefined {
-    const frame = this.#inner;
-    for (let i = 0; i < 6; i++) {
-      if (frame[6 + i] !== sender.mac[i]) {
-        const text =
-          this.#trace && `frame does not come from ${sender.endpoint.mac}, the MAC of ${sender.name}`;
-        return this.#drop(DROP_REASONS.invalidSourceMac, 'source-check', text);
-      }
-    }
-    return undefined;
+    if (hasMac(this.#exit.frame, 6, sender.mac)) return undefined;
+    const text = this.#trace && `frame does not come from ${sender.endpoint.mac}, the MAC of ${sender.name}`;
+    return this.#exit.drop(DROP_REASONS.invalidSourceMac, 'source-check', text);
   }
 
   #answerNeighbour(length: number): Outcome | undefined {
     const packet = this.#packet;
     if (packet.l3 < 0) {
       if (packet.etherType !== ETHERTYPE_ARP) {
-        return this.#drop(DROP_REASONS.unsupportedL3, 'decode', 'neither IP nor ARP');
+        return this.#exit.drop(DROP_REASONS.unsupportedL3, 'decode', 'neither IP nor ARP');
       }
-      return this.#answer(
-        answerArp(this.#inner, length, GATEWAY_MAC as Uint8Array, this.#replyBuffer),
-        'ARP',
-      );
+      return this.#answer(answerArp(this.#exit.frame, length, GATEWAY_MAC, this.#exit.replyFrame), 'ARP');
     }
     if (!isNeighbourMessage(packet)) return undefined;
     return this.#answer(
-      answerSolicitation(packet, GATEWAY_MAC as Uint8Array, this.#replyBuffer),
+      answerSolicitation(packet, GATEWAY_MAC, this.#exit.replyFrame),
       'neighbour solicitation',
     );
   }
 
   #answer(length: number, what: string): Outcome {
     if (length === 0)
-      return this.#drop(DROP_REASONS.unknownL3Target, 'neighbour', 'nobody else is on this link');
-    const outcome = this.#outcome;
-    // The host's own question is answered to the host at once.
-    outcome.verdict = this.#origin === 'host' ? 'host' : 'reply';
-    outcome.endpointId = this.#sender?.endpoint.id ?? -1;
-    outcome.buffer = this.#replyBuffer;
-    outcome.start = 0;
-    outcome.length = length;
-    this.counters.verdicts[outcome.verdict]++;
+      return this.#exit.drop(DROP_REASONS.unknownL3Target, 'neighbour', 'nobody else is on this link');
     this.#trace?.add('neighbour', 'reply', `${what} answered with the gateway's MAC ee:ee:ee:ee:ee:ee`);
-    return outcome;
+    // The host's own question is answered to the host at once.
+    return this.#exit.reply(this.#origin === 'host' ? 'host' : 'reply', length);
   }
 
   #checkSourceAddress(sender: PreparedEndpoint): Outcome | undefined {
     const packet = this.#packet;
-    const frame = this.#inner;
     this.#trace?.add('decode', 'ok', `pod ${sender.name}  ${packetText(packet)}`, { endpoint: sender.name });
-    for (let i = 0; i < 6; i++) {
-      if (frame[i] !== 0xee) {
-        const isGroup = (frame[0] & 1) === 1;
-        if (isGroup)
-          return this.#drop(
-            DROP_REASONS.staleOrUnroutableIp,
-            'decode',
-            'broadcast and multicast end on the link',
-          );
-        return this.#drop(DROP_REASONS.invalidDestinationMac, 'decode', 'frame is not for the gateway');
-      }
-    }
-    if (isGroupDestination(packet)) {
-      return this.#drop(
-        DROP_REASONS.staleOrUnroutableIp,
-        'decode',
-        'broadcast and multicast end on the link',
-      );
-    }
-    if (!ownsSource(sender, packet)) {
-      const text = this.#trace && `${sourceText(packet)} is no address of ${sender.name}`;
-      return this.#drop(DROP_REASONS.invalidSourceIp, 'source-check', text);
-    }
-    this.#trace?.add('source-check', 'ok', `address and MAC belong to ${sender.name}`);
-    // A pod that could write to the tunnel port could forge packets of any pod.
-    if (packet.protocol === PROTOCOL_UDP && packet.dstPort === this.#prepared.tables.node.tunnelPort) {
-      return this.#drop(
-        DROP_REASONS.encapsulationProhibited,
-        'source-check',
-        'pods may not send to the tunnel port',
-      );
-    }
+    const reason = checkPodPacket(packet, sender, this.#prepared.tables.node.tunnelPort);
+    const text = this.#trace && podPacketText(reason, packet, sender);
+    if (reason !== 0) return this.#exit.drop(reason, 'source-check', text);
+    this.#trace?.add('source-check', 'ok', text!);
     return undefined;
   }
 
@@ -359,11 +298,11 @@ export class Pipeline {
   #decapsulate(datagram: Uint8Array, length: number, outerSource: string): Outcome | undefined {
     const { vteps, vtepMac, tables } = this.#prepared;
     if (length > datagram.length || !isVxlan(datagram, 0, length)) {
-      return this.#drop(DROP_REASONS.invalidPacket, 'decap', 'no VXLAN header with a valid VNI');
+      return this.#exit.drop(DROP_REASONS.invalidPacket, 'decap', 'no VXLAN header with a valid VNI');
     }
     const vtep = vteps.get(outerSource);
     if (vtep === undefined) {
-      return this.#drop(
+      return this.#exit.drop(
         DROP_REASONS.unknownSender,
         'decap',
         this.#trace && `${outerSource} is no node of this cluster`,
@@ -372,24 +311,22 @@ export class Pipeline {
     const vni = getVxlanVni(datagram, 0);
     if (vni !== tables.node.vni) {
       const text = this.#trace && `VNI ${vni} from ${vtep.vtep.node}, this overlay is ${tables.node.vni}`;
-      return this.#drop(DROP_REASONS.wrongVni, 'decap', text);
+      return this.#exit.drop(DROP_REASONS.wrongVni, 'decap', text);
     }
-    const stop = this.#copyIn(this.#buffer, datagram, length) ?? this.#decode(length - VXLAN_HEADER_LENGTH);
+    const stop =
+      this.#copyIn(this.#exit.buffer, datagram, length) ?? this.#decode(length - VXLAN_HEADER_LENGTH);
     if (stop !== undefined) return stop;
-    const frame = this.#inner;
-    for (let i = 0; i < 6; i++) {
-      if (frame[i] !== vtepMac[i]) {
-        return this.#drop(
-          DROP_REASONS.invalidDestinationMac,
-          'decap',
-          "inner frame is not for this node's VTEP",
-        );
-      }
+    if (!hasMac(this.#exit.frame, 0, vtepMac)) {
+      return this.#exit.drop(
+        DROP_REASONS.invalidDestinationMac,
+        'decap',
+        "inner frame is not for this node's VTEP",
+      );
     }
     if (this.#packet.l3 < 0)
-      return this.#drop(DROP_REASONS.unsupportedL3, 'decap', 'inner frame carries no IP');
+      return this.#exit.drop(DROP_REASONS.unsupportedL3, 'decap', 'inner frame carries no IP');
     if (isGroupDestination(this.#packet)) {
-      return this.#drop(
+      return this.#exit.drop(
         DROP_REASONS.staleOrUnroutableIp,
         'decap',
         'the overlay carries no broadcast or multicast',
@@ -414,7 +351,7 @@ export class Pipeline {
     const packet = this.#packet;
     if (packet.fragmentOffset > 0) {
       if (this.#fragments.recall(packet, this.#now)) return undefined;
-      return this.#drop(
+      return this.#exit.drop(
         DROP_REASONS.firstFragmentNotFound,
         'conntrack',
         'its first fragment was not seen before it',
@@ -446,11 +383,11 @@ export class Pipeline {
       case REJECT:
         return this.#refuse(PORT_UNREACHABLE, decision.reason, 'service', 'no endpoints');
       case DROP:
-        return this.#drop(decision.reason, 'service', undefined);
+        return this.#exit.drop(decision.reason, 'service');
     }
     const to = decision.backend;
     if (rewriteDestination(packet, to[0], to[1], to[2], to[3], decision.port)) return undefined;
-    return this.#drop(
+    return this.#exit.drop(
       DROP_REASONS.fragmentationUnsupported,
       'service',
       'an SCTP fragment cannot be translated',
@@ -468,13 +405,13 @@ export class Pipeline {
     if (reference < 0) return this.#openFlow();
     if (!conntrack.update(reference, packet, this.#now)) {
       const text = this.#trace && `INVALID in state ${conntrack.stateNameOf(reference)}`;
-      return this.#drop(DROP_REASONS.conntrackInvalid, 'conntrack', text);
+      return this.#exit.drop(DROP_REASONS.conntrackInvalid, 'conntrack', text);
     }
     this.#reference = reference;
     if (this.#decision.reverseNat !== 0 && (reference & 1) === 0) {
       conntrack.setReverseNat(reference, this.#decision.reverseNat);
     }
-    if (this.#trace !== undefined) this.#traceFlow(reference);
+    if (this.#trace !== undefined) traceFlow(this.#trace, conntrack, reference);
     return conntrack.changesDestination(reference) ? this.#translateDestination(reference) : undefined;
   }
 
@@ -483,7 +420,7 @@ export class Pipeline {
     if (!this.conntrack.mayOpen(packet)) {
       // What the node itself sends is not filtered for belonging to a flow.
       if (this.#origin !== 'host') {
-        return this.#drop(
+        return this.#exit.drop(
           DROP_REASONS.conntrackInvalid,
           'conntrack',
           'INVALID: belongs to no known flow and opens none',
@@ -493,19 +430,9 @@ export class Pipeline {
       return undefined;
     }
     if (this.#services.translatesEachPacket && !isKnownProtocol(packet.protocol)) {
-      return this.#drop(DROP_REASONS.conntrackUnknownL4, 'conntrack', undefined);
+      return this.#exit.drop(DROP_REASONS.conntrackUnknownL4, 'conntrack');
     }
-    const original = this.#original;
-    original.src0 = packet.src0 | 0;
-    original.src1 = packet.src1 | 0;
-    original.src2 = packet.src2 | 0;
-    original.src3 = packet.src3 | 0;
-    original.dst0 = packet.dst0 | 0;
-    original.dst1 = packet.dst1 | 0;
-    original.dst2 = packet.dst2 | 0;
-    original.dst3 = packet.dst3 | 0;
-    original.srcPort = packet.srcPort;
-    original.dstPort = packet.dstPort;
+    this.#newFlow.begin(packet);
     this.#trace?.add('conntrack', 'ok', 'NEW');
     return undefined;
   }
@@ -520,14 +447,8 @@ export class Pipeline {
       conntrack.leavingDestination(reference, 3),
       conntrack.leavingDestinationPort(reference),
     );
-    if (!done) return this.#drop(DROP_REASONS.fragmentationUnsupported, 'service', undefined);
-    if (this.#trace !== undefined) {
-      const packet = this.#packet;
-      const to = endpointText(destinationText(packet), packet.dstPort);
-      const isReply = (reference & 1) === 1;
-      const stage = isReply ? 'snat' : 'service';
-      this.#trace.add(stage, 'translate', isReply ? `un-SNAT -> ${to}` : `DNAT -> ${to}  (as its flow)`);
-    }
+    if (!done) return this.#exit.drop(DROP_REASONS.fragmentationUnsupported, 'service');
+    if (this.#trace !== undefined) traceFlowDestination(this.#trace, this.#packet, reference);
     return undefined;
   }
 
@@ -536,12 +457,12 @@ export class Pipeline {
     const quoted = this.#quoted;
     this.#isUntracked = true;
     const isReadable =
-      quoted.decodeQuoted(this.#inner, packet.quoted, packet.end) === DECODE_OK && quoted.l4 >= 0;
+      quoted.decodeQuoted(this.#exit.frame, packet.quoted, packet.end) === DECODE_OK && quoted.l4 >= 0;
     const reference =
       isReadable && isIntactError(packet) ? this.conntrack.findMirrored(quoted, this.#now) : -1;
     if (reference < 0) {
       if (this.#origin === 'host') return undefined;
-      return this.#drop(DROP_REASONS.conntrackInvalid, 'conntrack', 'ICMP error about no known flow');
+      return this.#exit.drop(DROP_REASONS.conntrackInvalid, 'conntrack', 'ICMP error about no known flow');
     }
     const before = this.#trace && packetText(quoted);
     const frontend = this.#frontendOf(reference);
@@ -587,7 +508,7 @@ export class Pipeline {
     const stage = direction === 'egress' ? 'egress-policy' : 'ingress-policy';
     if (verdict.reason !== 0) {
       this.#trace?.add(stage, 'deny', verdict.text);
-      return this.#drop(verdict.reason, stage, verdict.text);
+      return this.#exit.drop(verdict.reason, stage, verdict.text);
     }
     this.#trace?.add(stage, 'allow', verdict.text);
     return undefined;
@@ -605,8 +526,8 @@ export class Pipeline {
       return this.#refuse(HOST_UNREACHABLE, DROP_REASONS.hostUnreachable, 'route', route.text);
     }
     if (route.kind === ROUTE_BLACKHOLE)
-      return this.#drop(DROP_REASONS.staleOrUnroutableIp, 'route', route.text);
-    if (this.#trace !== undefined) this.#traceRoute(route);
+      return this.#exit.drop(DROP_REASONS.staleOrUnroutableIp, 'route', route.text);
+    if (this.#trace !== undefined) traceRoute(this.#trace, packet, route);
     return undefined;
   }
 
@@ -669,13 +590,8 @@ export class Pipeline {
             conntrack.leavingSource(reference, 3),
             conntrack.leavingSourcePort(reference),
           );
-    if (!done) return this.#drop(DROP_REASONS.fragmentationUnsupported, 'snat', undefined);
-    if (this.#trace !== undefined) {
-      const isReply = (reference & 1) === 1;
-      const to = endpointText(sourceText(packet), packet.srcPort);
-      const text = isReply ? `un-DNAT: source ${before} -> ${to}` : `SNAT -> ${to}  (as its flow)`;
-      this.#trace.add(isReply ? 'service' : 'snat', 'translate', text);
-    }
+    if (!done) return this.#exit.drop(DROP_REASONS.fragmentationUnsupported, 'snat');
+    if (this.#trace !== undefined) traceFlowSource(this.#trace, packet, reference, before!);
     return undefined;
   }
 
@@ -683,45 +599,39 @@ export class Pipeline {
     const { conntrack } = this;
     const packet = this.#packet;
     const decision = this.#decision;
-    const reply = this.#reply;
-    reply.src0 = packet.dst0 | 0;
-    reply.src1 = packet.dst1 | 0;
-    reply.src2 = packet.dst2 | 0;
-    reply.src3 = packet.dst3 | 0;
-    reply.srcPort = packet.dstPort;
-    reply.dst0 = packet.src0 | 0;
-    reply.dst1 = packet.src1 | 0;
-    reply.dst2 = packet.src2 | 0;
-    reply.dst3 = packet.src3 | 0;
-    reply.dstPort = packet.srcPort;
+    const { name } = this.#prepared.tables.node;
     const source = this.#newSource(decision);
     if (source === null) {
-      return this.#drop(DROP_REASONS.noNatMapping, 'snat', 'the node has no overlay address of this family');
-    }
-    if (source !== undefined) {
-      reply.dst0 = source[0];
-      reply.dst1 = source[1];
-      reply.dst2 = source[2];
-      reply.dst3 = source[3];
+      return this.#exit.drop(
+        DROP_REASONS.noNatMapping,
+        'snat',
+        'the node has no overlay address of this family',
+      );
     }
     const strategy = this.#services.translatesEachPacket ? 'cilium' : 'linux';
     const keepPort = decision.sourceChange !== MASQUERADE;
-    if (!choosePort(conntrack, reply, packet.protocol, strategy, keepPort, this.#random32, this.#now)) {
-      return this.#drop(DROP_REASONS.noNatMapping, 'snat', 'no free source port');
+    if (!this.#newFlow.settle(packet, source, strategy, keepPort, conntrack, this.#random32, this.#now)) {
+      return this.#exit.drop(DROP_REASONS.noNatMapping, 'snat', 'no free source port');
     }
-    const reference = conntrack.insert(this.#original, reply, packet, this.#now);
+    const reference = this.#newFlow.insert(conntrack, packet, this.#now);
     if (reference < 0) {
       const text = this.#trace && `all ${conntrack.maxFlows} flows of the conntrack table are in use`;
-      return this.#drop(DROP_REASONS.conntrackInsertFailed, 'conntrack', text);
+      return this.#exit.drop(DROP_REASONS.conntrackInsertFailed, 'conntrack', text);
     }
     conntrack.setEpoch(reference, this.#prepared.tables.epoch);
     conntrack.setService(reference, decision.service);
     conntrack.setReverseNat(reference, decision.reverseNat);
-    if (source === undefined && reply.dstPort === packet.srcPort) return undefined;
-    if (!rewriteSource(packet, reply.dst0, reply.dst1, reply.dst2, reply.dst3, reply.dstPort)) {
-      return this.#drop(DROP_REASONS.fragmentationUnsupported, 'snat', undefined);
-    }
-    if (this.#trace !== undefined) this.#traceSnat();
+    if (!conntrack.changesSource(reference)) return undefined;
+    const done = rewriteSource(
+      packet,
+      conntrack.leavingSource(reference, 0),
+      conntrack.leavingSource(reference, 1),
+      conntrack.leavingSource(reference, 2),
+      conntrack.leavingSource(reference, 3),
+      conntrack.leavingSourcePort(reference),
+    );
+    if (!done) return this.#exit.drop(DROP_REASONS.fragmentationUnsupported, 'snat');
+    if (this.#trace !== undefined) traceSnat(this.#trace, packet, decision, name);
     return undefined;
   }
 
@@ -738,218 +648,18 @@ export class Pipeline {
   }
 
   #send(): Outcome {
-    const route = this.#route;
-    const packet = this.#packet;
-    const frame = this.#inner;
-    const outcome = this.#outcome;
-    outcome.buffer = this.#buffer;
-    outcome.start = VXLAN_HEADER_LENGTH;
-    // Padding behind a short packet stays behind.
-    outcome.length = packet.end;
-    if (route.kind === ROUTE_VTEP) return this.#encapsulate();
-    setSrcMac(frame, 0, GATEWAY_MAC);
-    if (route.kind === ROUTE_ENDPOINT) {
-      const endpoint = route.endpoint!;
-      setDstMac(frame, 0, endpoint.mac);
-      outcome.verdict = 'deliver';
-      outcome.endpointId = endpoint.endpoint.id;
-      if (this.#trace !== undefined)
-        this.#trace.add('deliver', 'send', `to pod ${endpoint.name}  ${packetText(packet)}`);
-    } else {
-      setDstMac(frame, 0, this.#prepared.vtepMac);
-      outcome.verdict = 'host';
-      if (this.#trace !== undefined)
-        this.#trace.add('host', 'send', `to the node's own stack  ${packetText(packet)}`);
-    }
-    this.counters.verdicts[outcome.verdict]++;
-    return outcome;
+    const { kind, endpoint, vtep } = this.#route;
+    if (kind === ROUTE_ENDPOINT) return this.#exit.deliver(this.#packet, endpoint!);
+    if (kind === ROUTE_VTEP) return this.#exit.encapsulate(this.#packet, vtep!, this.#prepared);
+    return this.#exit.toHost(this.#packet, this.#prepared.vtepMac);
   }
 
-  #encapsulate(): Outcome {
-    const { tables, vtepMac } = this.#prepared;
-    const packet = this.#packet;
-    const vtep = this.#route.vtep!;
-    const outcome = this.#outcome;
-    setSrcMac(this.#inner, 0, vtepMac);
-    setDstMac(this.#inner, 0, vtep.mac);
-    writeVxlan(this.#buffer, 0, tables.node.vni);
-    outcome.verdict = 'encap';
-    outcome.vtep = vtep.vtep;
-    outcome.sourcePort = tunnelSourcePort(packet);
-    outcome.start = 0;
-    outcome.length = VXLAN_HEADER_LENGTH + packet.end;
-    if (this.#trace !== undefined) this.#traceEncap(vtep.vtep.address);
-    if (packet.totalLength > tables.node.mtu) {
-      this.#fragmenter.load(
-        packet.frame,
-        packet.l3,
-        packet.headerLength,
-        packet.totalLength,
-        tables.node.mtu,
-      );
-      return this.#sendFragment();
-    }
-    this.counters.verdicts.encap++;
-    return outcome;
+  // Not forwarded, and the sender is told.
+  #refuse(kind: IcmpErrorKind, reason: DropReason, stage: TraceStage, text: string | undefined): Outcome {
+    const start = this.#inputStart;
+    const end = start + this.#packet.end;
+    return this.#exit.refuse(kind, reason, stage, text, this.#input, start, end, this.#prepared, this.#now);
   }
-
-  #sendFragment(): Outcome {
-    const outcome = this.#outcome;
-    const size = this.#fragmenter.next(this.#inner, ETHERNET_HEADER_LENGTH);
-    outcome.length = VXLAN_HEADER_LENGTH + ETHERNET_HEADER_LENGTH + size;
-    outcome.more = this.#fragmenter.hasMore;
-    this.counters.verdicts.encap++;
-    return outcome;
-  }
-
-  // ---- ends ----
-
-  #drop(reason: DropReason, stage: Parameters<PacketTrace['add']>[0], text: string | undefined): Outcome {
-    const outcome = this.#outcome;
-    outcome.verdict = 'drop';
-    outcome.reason = reason;
-    outcome.length = 0;
-    this.counters.verdicts.drop++;
-    this.counters.drops[reason]++;
-    if (this.#trace !== undefined) {
-      const why = text === undefined || text === '' ? '' : `: ${text}`;
-      this.#trace.add('drop', 'drop', `${dropReasonText(reason)} (${reason})${why}`, { reason, stage });
-    }
-    return outcome;
-  }
-
-  // Not forwarded, and the sender is told by an ICMP error where one may be sent.
-  #refuse(
-    kind: IcmpErrorKind,
-    reason: DropReason,
-    stage: Parameters<PacketTrace['add']>[0],
-    text: string | undefined,
-  ): Outcome {
-    const { localAddresses, gateway4, gateway6, tables, vtepMac } = this.#prepared;
-    const packet = this.#quoted;
-    const end = this.#inputStart + this.#packet.end;
-    const l3 = this.#inputStart + ETHERNET_HEADER_LENGTH;
-    // The packet as it arrived: what was rewritten since is none of the sender's business.
-    if (packet.decodeIp(this.#input, l3, end) !== DECODE_OK || !mayAnswerWithError(packet)) {
-      return this.#drop(reason, stage, text);
-    }
-    if (!this.#errorLimiter.allow(kind, this.#now)) {
-      this.counters.errorsSuppressed++;
-      return this.#drop(reason, stage, text);
-    }
-    const isOwn = localAddresses.has(packet.dst0 | 0, packet.dst1 | 0, packet.dst2 | 0, packet.dst3 | 0);
-    const own = [packet.dst0, packet.dst1, packet.dst2, packet.dst3] as const;
-    const source = isOwn ? own : packet.version === 4 ? gateway4 : gateway6;
-    if (source === undefined) return this.#drop(reason, stage, text);
-
-    const frame = this.#replyBuffer;
-    const outcome = this.#outcome;
-    const [type, code] = packet.version === 4 ? kind.v4 : kind.v6;
-    const rest = kind === PACKET_TOO_BIG ? tables.node.mtu : 0;
-    outcome.length = emitIcmpError(packet, { type, code, rest, src: [...source] }, frame);
-    const sender = this.#sender;
-    if (sender !== undefined) {
-      setDstMac(frame, 0, sender.mac);
-      setSrcMac(frame, 0, GATEWAY_MAC);
-    } else {
-      setDstMac(frame, 0, GATEWAY_MAC);
-      setSrcMac(frame, 0, vtepMac);
-    }
-    outcome.verdict = 'reply';
-    outcome.endpointId = sender?.endpoint.id ?? -1;
-    outcome.reason = reason;
-    outcome.buffer = frame;
-    outcome.start = 0;
-    this.counters.verdicts.reply++;
-    this.counters.drops[reason]++;
-    if (this.#trace !== undefined) {
-      const why = text === undefined ? '' : `: ${text}`;
-      this.#trace.add('drop', 'reject', `${dropReasonText(reason)} (${reason})${why}`, { reason, stage });
-      this.#trace.add(
-        'reply',
-        'reply',
-        `ICMP ${kind.name} from ${wordsText(source)} to ${sourceText(packet)}`,
-      );
-    }
-    return outcome;
-  }
-
-  // ---- words for people ----
-
-  #traceFlow(reference: number): void {
-    const { conntrack } = this;
-    const state =
-      conntrack.stateNameOf(reference) || (conntrack.isAnswered(reference) ? 'answered' : 'unanswered');
-    const direction = (reference & 1) === 1 ? 'reply' : 'original';
-    const service = conntrack.serviceOf(reference);
-    const suffix = service === '' ? '' : `, svc ${service}`;
-    this.#trace!.add('conntrack', 'ok', `known flow, ${direction} direction, ${state}${suffix}`, {
-      state,
-      direction,
-      service,
-    });
-  }
-
-  #traceRoute(route: PreparedRoute): void {
-    const to =
-      route.kind === ROUTE_ENDPOINT
-        ? `pod ${route.endpoint!.name} on this node`
-        : route.kind === ROUTE_VTEP
-          ? `node ${route.vtep!.vtep.node}`
-          : "the node's own stack";
-    this.#trace!.add('route', 'ok', `${destinationText(this.#packet)} by ${route.prefix} -> ${to}`, {
-      prefix: route.prefix,
-    });
-  }
-
-  #traceSnat(): void {
-    const packet = this.#packet;
-    const to = endpointText(sourceText(packet), packet.srcPort);
-    const why =
-      this.#decision.sourceChange === MASQUERADE
-        ? `masquerade to node ${this.#prepared.tables.node.name}`
-        : this.#decision.sourceChange === LOOPBACK
-          ? 'service loopback: the backend is the client itself'
-          : "another flow's answers use that port";
-    this.#trace!.add('snat', 'translate', `SNAT -> ${to}  (${why})`);
-  }
-
-  #traceEncap(remote: string): void {
-    const { node } = this.#prepared.tables;
-    const isV6 = remote.includes(':');
-    const own = node.addresses.find((address) => address.includes(':') === isV6) ?? node.name;
-    const overhead = isV6 ? VXLAN_OVERHEAD_V6 : VXLAN_OVERHEAD_V4;
-    const fragments =
-      this.#packet.totalLength > node.mtu ? `, in fragments of at most ${node.mtu} bytes` : '';
-    const text = `VXLAN vni=${node.vni} ${own} -> ${remote}  (+${overhead} B)${fragments}  ${packetText(this.#packet)}`;
-    this.#trace!.add('encap', 'send', text, {
-      vni: node.vni,
-      outerSource: own,
-      outerDestination: remote,
-      overhead,
-    });
-  }
-}
-
-function newTuple(): FlowTuple {
-  return { src0: 0, src1: 0, src2: 0, src3: 0, dst0: 0, dst1: 0, dst2: 0, dst3: 0, srcPort: 0, dstPort: 0 };
-}
-
-function ownsSource(sender: PreparedEndpoint, packet: Packet): boolean {
-  const addresses = sender.addresses;
-  for (let i = 0; i < addresses.length; i++) {
-    const words = addresses[i];
-    if (words[3] === (packet.src3 | 0) && words[2] === (packet.src2 | 0)) {
-      if (words[1] === (packet.src1 | 0) && words[0] === (packet.src0 | 0)) return true;
-    }
-  }
-  return false;
-}
-
-function isGroupDestination(packet: Packet): boolean {
-  return packet.version === 4
-    ? isIpv4Multicast(packet.dst3) || packet.dst3 === 0xffffffff
-    : isIpv6Multicast(packet.frame, packet.l3 + 24);
 }
 
 function isKnownProtocol(protocol: number): boolean {
