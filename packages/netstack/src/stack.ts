@@ -105,6 +105,9 @@ interface QueuedMessage {
 export class NetStack {
   readonly name: string;
   readonly #core: Core;
+  readonly #readClock: () => number;
+  /** The time of the flush or of the frame under way, -1 outside of them. */
+  #turnMs = -1;
   readonly #defer: ((fn: () => void) => void) | undefined;
   readonly #flush = () => this.flush();
   #scheduledSoon = false;
@@ -129,7 +132,10 @@ export class NetStack {
       );
     }
     const neighborMac = o.interface.neighborMac === undefined ? undefined : parseMac(o.interface.neighborMac);
-    const { nowMs, random32 } = o;
+    const { random32 } = o;
+    // Reading the clock costs as much as a header: one reading serves a whole flush, or one frame.
+    this.#readClock = o.nowMs;
+    const nowMs = () => (this.#turnMs >= 0 ? this.#turnMs : o.nowMs());
     const statistics = newStatistics();
     const key = newHashKey(random32);
     this.#defer = o.defer;
@@ -251,7 +257,9 @@ export class NetStack {
       return;
     }
     this.#receiving = true;
+    this.#turnMs = this.#readClock();
     receiveFrame(this.#core, frame, frame.length, true);
+    this.#turnMs = -1;
     this.#receiving = false;
   }
 
@@ -449,6 +457,7 @@ export class NetStack {
     this.#scheduledSoon = this.#scheduledLater = false;
     if (this.#core.closed || this.#busy) return;
     this.#busy = this.#flushing = true;
+    this.#turnMs = this.#readClock();
     try {
       this.#deliverEvents();
       this.#sendQueued();
@@ -458,6 +467,7 @@ export class NetStack {
       this.#receiveKept();
       if (this.#hasWork()) this.#schedule();
       this.#receiving = false;
+      this.#turnMs = -1;
     }
   }
 

@@ -2,6 +2,7 @@
  * What a connection has received: in-order bytes that wait for the reader, and ranges beyond a gap. Each
  * payload is copied once, out of the frame; runs of in-order segments come out as one Buffer.
  */
+import { copyRange } from '../byte-copy.ts';
 import { after, before, distance } from './sequence.ts';
 
 const FIRST_SLAB_BYTES = 4096;
@@ -53,7 +54,7 @@ export class ReceiveQueue {
         this.#runStart = this.#runEnd = 0;
       }
       const size = Math.min(end - start, slab.length - this.#runEnd);
-      slab.set(frame.subarray(start, start + size), this.#runEnd);
+      copyRange(frame, start, start + size, slab, this.#runEnd);
       this.#runEnd += size;
       start += size;
     }

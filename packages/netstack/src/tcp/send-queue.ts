@@ -2,19 +2,20 @@
  * The bytes a connection has taken from its writer and not yet got acknowledged, in fixed slabs: any sequence
  * number is found by a shift, and slabs go back to a pool so that bulk transfer makes no garbage.
  */
+import { copyRange } from '../byte-copy.ts';
 
 const SLAB_SHIFT = 14;
 const SLAB_BYTES = 1 << SLAB_SHIFT;
 const SLAB_MASK = SLAB_BYTES - 1;
 /** As many as one connection's send buffer needs: an idle stack keeps no more. */
-const POOL_LIMIT = 32;
+const POOL_LIMIT = 36;
 
 /** Free slabs of one stack. */
 export class SlabPool {
   readonly #free: Uint8Array[] = [];
 
   take(): Uint8Array {
-    return this.#free.pop() ?? new Uint8Array(SLAB_BYTES);
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
   }
 
   give(slab: Uint8Array): void {
@@ -46,10 +47,7 @@ export class SendQueue {
       const offset = tail & SLAB_MASK;
       if (index === this.#slabs.length) this.#slabs.push(this.#pool.take());
       const size = Math.min(SLAB_BYTES - offset, end - start);
-      this.#slabs[index].set(
-        start === 0 && size === chunk.length ? chunk : chunk.subarray(start, start + size),
-        offset,
-      );
+      copyRange(chunk, start, start + size, this.#slabs[index], offset);
       start += size;
       tail += size;
     }
@@ -61,7 +59,7 @@ export class SendQueue {
     while (length > 0) {
       const offset = from & SLAB_MASK;
       const size = Math.min(SLAB_BYTES - offset, length);
-      out.set(this.#slabs[from >> SLAB_SHIFT].subarray(offset, offset + size), at);
+      copyRange(this.#slabs[from >> SLAB_SHIFT], offset, offset + size, out, at);
       from += size;
       at += size;
       length -= size;
