@@ -152,6 +152,27 @@ test('logs come from the agent, as text, with the options passed on', async () =
   });
 });
 
+test('browsers read logs over WebSocket', async () => {
+  const open = (path: string) =>
+    new WebSocket(`wss://127.0.0.1:${server.port}${path}`, ['base64.binary.k8s.io'], {
+      ca: server.pki.caPem,
+      headers: { authorization: 'Bearer secret' },
+    });
+  const socket = open(`${PODS}/one/log?follow=true`);
+  let text = '';
+  socket.on('message', (data: Buffer) => {
+    text += Buffer.from(data.toString(), 'base64').toString();
+  });
+  await new Promise((resolve) => socket.once('close', resolve));
+  expect(text).toBe('line 1\nline 2\n');
+  const refused = open(`${PODS}/two/log?container=waiting`);
+  const code = await new Promise((resolve) => {
+    refused.on('unexpected-response', (_request, response) => resolve(response.statusCode));
+    refused.on('error', () => {});
+  });
+  expect(code).toBe(400);
+});
+
 test('a container must be named where there are several', async () => {
   const which = await server.get(`${PODS}/two/log`);
   expect(which.json).toMatchObject({

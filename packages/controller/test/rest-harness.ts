@@ -9,7 +9,6 @@ import { Store, type StoreOptions } from '@podwire/store/store';
 import { kubeconfigYaml, openPki, type Pki } from '../src/pki.ts';
 import { standardAdmission } from '../src/registry/admission-plugins.ts';
 import { startCustomResources } from '../src/registry/custom-resources.ts';
-import { eventView } from '../src/registry/event-view.ts';
 import { ObjectApi } from '../src/registry/object-api.ts';
 import { ResourceTypes } from '../src/registry/resource-types.ts';
 import { createKubeletClient } from '../src/rest/kubelet-client.ts';
@@ -74,7 +73,7 @@ export class TestServer {
     this.store = Store.open(':memory:', storeOptions);
     this.api = new ObjectApi({
       store: this.store,
-      types: new ResourceTypes(new Map([['events.events.k8s.io', eventView]])),
+      types: new ResourceTypes(),
       admission: standardAdmission({ nodeTolerationSeconds: 300 }),
       nowMs: Date.now,
       random32: () => randomBytes(4).readUInt32LE(),

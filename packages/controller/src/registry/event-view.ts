@@ -1,5 +1,10 @@
 import type { KubeObject } from '@podwire/kube/object';
-import type { ResourceView } from './resource-types.ts';
+
+/** How a second version of a resource shows what the store keeps in another. */
+export interface ResourceView {
+  fromStored(object: KubeObject): KubeObject;
+  toStored(object: KubeObject): KubeObject;
+}
 
 /**
  * Events are kept as core/v1 and shown under events.k8s.io/v1 with that version's names

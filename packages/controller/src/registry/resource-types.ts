@@ -2,6 +2,7 @@ import type { FieldError } from '@podwire/kube/field-error';
 import type { KubeObject } from '@podwire/kube/object';
 import { RESOURCES, type ResourceInfo, resourceId } from '@podwire/kube/resources';
 import type { Schema } from '@podwire/kube/schema';
+import { eventView, type ResourceView } from './event-view.ts';
 
 /** One resource in one version, as a URL names it. */
 export interface ResourceType {
@@ -13,11 +14,6 @@ export interface ResourceType {
   /** Conversion between what the store keeps and what this version shows; absent when they are the same. */
   readonly view?: ResourceView;
   readonly custom?: CustomType;
-}
-
-export interface ResourceView {
-  fromStored(object: KubeObject): KubeObject;
-  toStored(object: KubeObject): KubeObject;
 }
 
 /** What a CustomResourceDefinition says of one of its versions. */
@@ -58,8 +54,8 @@ export class ResourceTypes {
   readonly #customByDefinition = new Map<string, readonly ResourceType[]>();
   #generation = 0;
 
-  constructor(views: ReadonlyMap<string, ResourceView> = new Map()) {
-    for (const info of RESOURCES) this.#put(builtIn(info, views));
+  constructor() {
+    for (const info of RESOURCES) this.#put(builtIn(info));
   }
 
   /** Grows with every change; what is derived from the types can be kept as long as it stays. */
@@ -102,9 +98,12 @@ export class ResourceTypes {
   }
 }
 
-function builtIn(info: ResourceInfo, views: ReadonlyMap<string, ResourceView>): ResourceType {
+/** By resource id. */
+const VIEWS: ReadonlyMap<string, ResourceView> = new Map([['events.events.k8s.io', eventView]]);
+
+function builtIn(info: ResourceInfo): ResourceType {
   const id = resourceId(info);
-  const view = views.get(id);
+  const view = VIEWS.get(id);
   return { info, id, storeKey: info.storedAs ?? id, ...(view && { view }) };
 }
 

@@ -4,7 +4,14 @@ import type { KubeObject } from '@podwire/kube/object';
 import { badRequest, methodNotAllowedOnPath, notFound, toApiError } from '@podwire/kube/status';
 import type { Api } from '../api.ts';
 import { type Exchange, sendText } from './exchange.ts';
-import { forwardedHeaders, forwardText, forwardUpgrade, forwardWhole, refuseUpgrade } from './forward.ts';
+import {
+  forwardedHeaders,
+  forwardText,
+  forwardUpgrade,
+  forwardWhole,
+  refuseUpgrade,
+  textResponse,
+} from './forward.ts';
 import type { KubeletClient } from './kubelet-client.ts';
 import { agentAddress } from './node-address.ts';
 import { openProxy } from './proxy.ts';
@@ -58,7 +65,10 @@ export async function handleConnect(
   throw badRequest('Upgrade request required');
 }
 
-/** /exec, /attach, /portforward and /proxy of a client that asks for an upgrade: SPDY or WebSocket, which is not our concern. */
+/**
+ * /exec, /attach, /portforward and /proxy of a client that asks for an upgrade, to SPDY or WebSocket as it and the agent agree;
+ * /log over WebSocket only.
+ */
 export async function upgradeConnect(
   context: ConnectContext,
   request: IncomingMessage,
@@ -68,6 +78,7 @@ export async function upgradeConnect(
   target: ConnectTarget,
 ): Promise<void> {
   try {
+    if (target.subresource === 'log') return await upgradeLog(context, request, url, client, head, target);
     const outgoing =
       target.subresource === 'proxy'
         ? (await openProxy(context, request, url, target, true)).outgoing
@@ -113,22 +124,44 @@ function agentRequestOf(
 
 async function readLog(context: ConnectContext, exchange: Exchange, target: Target): Promise<void> {
   if (exchange.request.method !== 'GET') throw methodNotAllowedOnPath();
+  const outgoing = logRequest(context, exchange.url, target);
+  if (outgoing === undefined) return sendText(exchange, 200, 'text/plain', '');
+  return forwardText(exchange, outgoing);
+}
+
+/** Undefined for a pod without a node: nothing has run yet, so nothing was logged. */
+function logRequest(context: ConnectContext, url: URL, target: Target): ClientRequest | undefined {
   const pod = podOf(context, target);
-  const query = new URLSearchParams(exchange.url.search);
+  const query = new URLSearchParams(url.search);
   const container = chooseContainer(pod, query.get('container') ?? '');
   query.delete('container');
   const { nodeName } = pod.spec;
-  // Nothing has run yet, so nothing was logged.
-  if (!nodeName) return sendText(exchange, 200, 'text/plain', '');
-  const agent = agentAddress(context.api, nodeName);
+  if (!nodeName) return undefined;
   const path = `${podPath('containerLogs', target)}/${encodeURIComponent(container)}`;
-  const outgoing = context.kubelet.request({
-    ...agent,
-    method: 'GET',
-    path: withQuery(path, query),
-    headers: {},
-  });
-  return forwardText(exchange, outgoing);
+  const agent = agentAddress(context.api, nodeName);
+  return context.kubelet.request({ ...agent, method: 'GET', path: withQuery(path, query), headers: {} });
+}
+
+/** /log over a WebSocket, for browsers: each message is a piece of text. */
+async function upgradeLog(
+  context: ConnectContext,
+  request: IncomingMessage,
+  url: URL,
+  client: Duplex,
+  head: Buffer,
+  target: Target,
+): Promise<void> {
+  const outgoing = logRequest(context, url, target);
+  const incoming = outgoing === undefined ? undefined : await textResponse(outgoing);
+  const { acceptWebSocket } = await import('./websocket.ts');
+  const sender = await acceptWebSocket(request, client, head);
+  sender.onClose(() => outgoing?.destroy());
+  try {
+    for await (const chunk of (incoming ?? []) as AsyncIterable<Buffer>) sender.send(chunk);
+  } catch {
+    // The agent went away in the middle: this is as much of the log as there is.
+  }
+  sender.end();
 }
 
 function podPath(verb: string, { namespace, name }: Target): string {

@@ -69,31 +69,30 @@ function responseHeaders(incoming: IncomingMessage): OutgoingHttpHeaders {
   return headers;
 }
 
+/** Streams an agent's answer to a GET to the client. */
+export async function forwardText(exchange: Exchange, outgoing: ClientRequest): Promise<void> {
+  const { response } = exchange;
+  response.once('close', () => outgoing.destroy());
+  const incoming = await textResponse(outgoing);
+  response.writeHead(200, { 'Cache-Control': 'no-cache, private', 'Content-Type': 'text/plain' });
+  response.flushHeaders();
+  incoming.pipe(response);
+  incoming.once('error', () => response.destroy());
+}
+
 /**
- * Streams an agent's answer to a GET to the client; an error of the agent becomes a Status with its text
+ * Ends a request to an agent and resolves with its good answer; an error of the agent is thrown as a Status with its text
  * (apiserver pkg/registry/generic/rest/response_checker.go).
  */
-export function forwardText(exchange: Exchange, outgoing: ClientRequest): Promise<void> {
-  const { response } = exchange;
-  return new Promise((resolve, reject) => {
-    outgoing.once('response', (incoming) => {
-      const code = incoming.statusCode ?? 500;
-      if (code >= 200 && code <= 206) {
-        response.writeHead(200, { 'Cache-Control': 'no-cache, private', 'Content-Type': 'text/plain' });
-        response.flushHeaders();
-        incoming.pipe(response);
-        incoming.once('error', () => response.destroy());
-        return;
-      }
-      readText(incoming).then((text) => reject(errorOfAgent(code, text)), reject);
-    });
+export async function textResponse(outgoing: ClientRequest): Promise<IncomingMessage> {
+  const incoming = await new Promise<IncomingMessage>((resolve, reject) => {
+    outgoing.once('response', resolve);
     outgoing.once('error', (error) => reject(unreachable(error)));
-    response.once('close', () => {
-      outgoing.destroy();
-      resolve();
-    });
     outgoing.end();
   });
+  const code = incoming.statusCode ?? 500;
+  if (code < 200 || code > 206) throw errorOfAgent(code, await readText(incoming));
+  return incoming;
 }
 
 /** Longer error texts are cut. */

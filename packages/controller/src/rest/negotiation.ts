@@ -1,4 +1,5 @@
 import { notAcceptable } from '@podwire/kube/status';
+import type { TableMaker } from './table.ts';
 
 /** How a response is to be written. */
 export interface Representation {
@@ -7,6 +8,8 @@ export interface Representation {
   as?: 'Table' | 'PartialObjectMetadata' | 'PartialObjectMetadataList' | 'APIGroupDiscoveryList';
   /** Version of that kind's group. */
   version?: string;
+  /** Makes the table, when one is asked for. */
+  table?: TableMaker;
 }
 
 export interface MediaType {

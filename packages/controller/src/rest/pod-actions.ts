@@ -112,7 +112,7 @@ function checkBudget(api: ObjectApi, pod: KubeObject): void {
   ]);
 }
 
-/** Counted at the moment of asking, so that no status has to keep up with it. */
+/** Counted at the moment of asking: several evictions may come before the budget's status follows. */
 function disruptions(api: ObjectApi, budget: Budget): { allowed: number; desired: number; healthy: number } {
   const { selector, minAvailable, maxUnavailable } = budget.spec ?? {};
   const pods = api
@@ -122,10 +122,13 @@ function disruptions(api: ObjectApi, budget: Budget): { allowed: number; desired
     (each) => isReady(each) && each.metadata.deletionTimestamp === undefined,
   ).length;
   const expected = pods.length;
+  const known = budget.status?.observedGeneration === budget.metadata.generation;
   const desired =
-    maxUnavailable !== undefined
-      ? Math.max(0, expected - scaled(maxUnavailable, expected))
-      : scaled(minAvailable ?? 1, expected);
+    known && budget.status?.desiredHealthy !== undefined
+      ? budget.status.desiredHealthy
+      : maxUnavailable !== undefined
+        ? Math.max(0, expected - scaled(maxUnavailable, expected))
+        : scaled(minAvailable ?? 1, expected);
   return { allowed: healthy - desired, desired, healthy };
 }
 

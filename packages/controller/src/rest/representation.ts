@@ -4,7 +4,7 @@ import type { ResourceType } from '../registry/resource-types.ts';
 import { type ListPage, listJson } from './list.ts';
 import type { Representation } from './negotiation.ts';
 import { metadataOnly } from './partial-object.ts';
-import { type IncludeObject, tableOf } from './table.ts';
+import type { IncludeObject } from './table.ts';
 
 /** An object as the request wants to see it. */
 export function representObject(
@@ -14,11 +14,11 @@ export function representObject(
   includeObject: IncludeObject,
   nowMs: number,
 ): string {
-  const { as, version = 'v1' } = representation;
-  if (as === 'Table') {
+  const { as, version = 'v1', table } = representation;
+  if (table !== undefined) {
     const { resourceVersion } = object.metadata;
     const metadata = resourceVersion === undefined ? {} : { resourceVersion };
-    return JSON.stringify(tableOf(type, [object], metadata, version, includeObject, nowMs));
+    return JSON.stringify(table(type, [object], metadata, version, includeObject, nowMs));
   }
   if (as === 'PartialObjectMetadata') return JSON.stringify(metadataOnly(object, version));
   return encodedJson(object);
@@ -32,9 +32,9 @@ export function representList(
   includeObject: IncludeObject,
   nowMs: number,
 ): string {
-  const { as, version = 'v1' } = representation;
-  if (as === 'Table') {
-    return JSON.stringify(tableOf(type, page.objects, page.metadata, version, includeObject, nowMs));
+  const { as, version = 'v1', table } = representation;
+  if (table !== undefined) {
+    return JSON.stringify(table(type, page.objects, page.metadata, version, includeObject, nowMs));
   }
   if (as === 'PartialObjectMetadataList') {
     return JSON.stringify({

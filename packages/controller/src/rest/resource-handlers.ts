@@ -102,13 +102,20 @@ export async function answer(
   code: number,
   object: KubeObject,
 ): Promise<void> {
-  const representation = objectRepresentation(exchange);
+  const representation = await withTables(objectRepresentation(exchange));
   const include = includeObject(exchange);
   // A Scale is shown as it is, whatever is asked for.
-  const { as, ...plain } = representation;
+  const { as, table, ...plain } = representation;
   const chosen = target.subresource === 'scale' ? plain : representation;
   const text = representObject(target.type, object, chosen, include, context.api.nowMs());
   return sendObject(exchange, code, text, representation);
+}
+
+/** Printing is loaded when someone asks for a table. */
+async function withTables(representation: Representation): Promise<Representation> {
+  if (representation.as !== 'Table') return representation;
+  const { tableOf } = await import('./table.ts');
+  return { ...representation, table: tableOf };
 }
 
 export function objectRepresentation(exchange: Exchange): Representation {
@@ -131,7 +138,8 @@ async function listOrWatch(context: HandlerContext, exchange: Exchange, target: 
   const options = parseListOptions(query);
   const selection = parseSelection(type, query);
   if (options.watch) return watch(context, exchange, target, options, selection);
-  const representation = negotiate(exchange.request.headers.accept, ['Table', 'PartialObjectMetadataList']);
+  const conversions = ['Table', 'PartialObjectMetadataList'] as const;
+  const representation = await withTables(negotiate(exchange.request.headers.accept, conversions));
   const page = listPage(api, type, namespace, options, selection);
   const text = representList(type, page, representation, includeObject(exchange), api.nowMs());
   return sendObject(exchange, 200, text, representation);
@@ -144,8 +152,8 @@ async function watch(
   options: ListOptions,
   selection: Selection,
 ): Promise<void> {
-  const { request, response } = exchange;
-  const representation = negotiate(request.headers.accept, ['Table', 'PartialObjectMetadata']);
+  const { response } = exchange;
+  const representation = await withTables(objectRepresentation(exchange));
   // Silence is normal here; a client that falls behind is found by what waits for it.
   response.setTimeout(0);
   response.writeHead(200, { 'Cache-Control': 'no-cache, private', 'Content-Type': 'application/json' });

@@ -111,15 +111,13 @@ class RestServer {
         CONNECT_SUBRESOURCES.includes(target.subresource) &&
         hasSubresource(target.type, target.subresource)
       ) {
-        if (target.subresource !== 'log') {
-          const { api, kubelet, random32 } = this.#options;
-          const connectTarget = { ...target, tail: path.tail };
-          return await upgradeConnect({ api, kubelet, random32 }, request, url, socket, head, connectTarget);
-        }
+        const { api, kubelet, random32 } = this.#options;
+        const connectTarget = { ...target, tail: path.tail };
+        return await upgradeConnect({ api, kubelet, random32 }, request, url, socket, head, connectTarget);
       }
       if (target.name === '' && request.headers.upgrade?.toLowerCase() === 'websocket') {
         const { upgradeWatch } = await import('./websocket-watch.ts');
-        return upgradeWatch(this.#options, request, url, socket, head, target);
+        return await upgradeWatch(this.#options, request, url, socket, head, target);
       }
       throw badRequest('this path takes no upgrade');
     } catch (error) {

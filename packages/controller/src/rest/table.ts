@@ -6,15 +6,17 @@ import { metadataOnly } from './partial-object.ts';
 
 export type IncludeObject = 'None' | 'Metadata' | 'Object';
 
-/** A meta.k8s.io Table: what `kubectl get` prints. */
-export function tableOf(
+export type TableMaker = (
   type: ResourceType,
   objects: readonly KubeObject[],
   metadata: ListMeta,
   version: string,
   includeObject: IncludeObject,
   nowMs: number,
-): KubeObject {
+) => KubeObject;
+
+/** A meta.k8s.io Table: what `kubectl get` prints. */
+export const tableOf: TableMaker = (type, objects, metadata, version, includeObject, nowMs) => {
   const printed =
     type.custom === undefined
       ? toTable(type.info, objects, nowMs)
@@ -29,7 +31,7 @@ export function tableOf(
       ...rowObject(objects[index]!, version, includeObject),
     })),
   };
-}
+};
 
 function rowObject(object: KubeObject, version: string, include: IncludeObject): { object?: KubeObject } {
   if (include === 'None') return {};

@@ -7,7 +7,7 @@ import type { ResourceType } from '../registry/resource-types.ts';
 import type { ListOptions, Selection } from './list-options.ts';
 import type { Representation } from './negotiation.ts';
 import { representObject } from './representation.ts';
-import { type IncludeObject, tableOf } from './table.ts';
+import type { IncludeObject } from './table.ts';
 
 /** Where a watch's events go: a chunked HTTP response or a WebSocket. */
 export interface WatchSink {
@@ -188,12 +188,19 @@ class EventEncoder {
   #encode(object: KubeObject): string {
     const { type, representation, includeObject } = this.#watch;
     if (representation.as === undefined) return encodedJson(object);
-    if (representation.as !== 'Table') {
+    if (representation.table === undefined) {
       return representObject(type, object, representation, includeObject, this.#api.nowMs());
     }
     const { resourceVersion = '' } = object.metadata;
     const { version = 'v1' } = representation;
-    const table = tableOf(type, [object], { resourceVersion }, version, includeObject, this.#api.nowMs());
+    const table = representation.table(
+      type,
+      [object],
+      { resourceVersion },
+      version,
+      includeObject,
+      this.#api.nowMs(),
+    );
     // Only the first event of a watch describes the columns.
     if (this.#sentColumns) table.columnDefinitions = null;
     this.#sentColumns = true;

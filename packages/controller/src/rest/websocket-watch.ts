@@ -1,51 +1,32 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { WebSocketServer } from 'ws';
 import type { ObjectApi } from '../registry/object-api.ts';
 import { parseListOptions, parseSelection } from './list-options.ts';
 import { negotiate } from './negotiation.ts';
 import type { Target } from './resource-handlers.ts';
-import { startWatch, type WatchSink } from './watch.ts';
+import { startWatch } from './watch.ts';
+import { acceptWebSocket } from './websocket.ts';
 
-const BASE64 = 'base64.binary.k8s.io';
-const PROTOCOLS: readonly string[] = [BASE64, 'binary.k8s.io'];
-
-/** A watch as WebSocket messages, one event each, for clients that run in browsers (apiserver pkg/util/wsstream/stream.go). */
-export function upgradeWatch(
+/** A watch as WebSocket messages, one event each. */
+export async function upgradeWatch(
   context: { api: ObjectApi; random32: () => number },
   request: IncomingMessage,
   url: URL,
   socket: Duplex,
   head: Buffer,
   { type, namespace }: Target,
-): void {
+): Promise<void> {
   const options = parseListOptions(url.searchParams);
   const selection = parseSelection(type, url.searchParams);
-  const representation = negotiate(request.headers.accept, ['Table', 'PartialObjectMetadata']);
-  const server = new WebSocketServer({
-    noServer: true,
-    handleProtocols: (offered) => PROTOCOLS.find((each) => offered.has(each)) ?? false,
-  });
-  server.handleUpgrade(request, socket, head, (client) => {
-    const sink: WatchSink = {
-      send(event) {
-        if (client.protocol === BASE64) client.send(Buffer.from(`${event}\n`).toString('base64'));
-        else client.send(`${event}\n`);
-      },
-      end: () => client.close(),
-      get waitingBytes() {
-        return client.bufferedAmount;
-      },
-    };
-    client.on('error', () => client.terminate());
-    const details = {
-      type,
-      namespace,
-      options,
-      selection,
-      representation,
-      includeObject: 'Metadata' as const,
-    };
-    client.once('close', startWatch(context.api, details, sink, context.random32));
-  });
+  const representation = negotiate(request.headers.accept, ['PartialObjectMetadata']);
+  const client = await acceptWebSocket(request, socket, head);
+  const details = { type, namespace, options, selection, representation, includeObject: 'Metadata' as const };
+  const sink = {
+    send: (event: string) => client.send(`${event}\n`),
+    end: client.end,
+    get waitingBytes() {
+      return client.waitingBytes;
+    },
+  };
+  client.onClose(startWatch(context.api, details, sink, context.random32));
 }
