@@ -252,3 +252,25 @@ describe('pods of a ReplicaSet', () => {
     expect(cluster.pods().map((pod) => pod.metadata.name)).toEqual([spared.metadata.name]);
   });
 });
+
+test('a pod that is refused shows in the status and as one Event, until it is let in', async () => {
+  cluster = await TestCluster.start();
+  const template = podTemplate('web', { serviceAccountName: 'robot' });
+  await cluster.create('deployments.apps', deployment('web', 2, { template }));
+  await cluster.advance(500);
+  const [set] = cluster.list<ReplicaSet>('replicasets.apps');
+  const refusal = `pods "${set.metadata.name}-" is forbidden: error looking up service account default/robot: serviceaccount "robot" not found`;
+  expect(cluster.events(set.metadata.name)).toEqual([`FailedCreate: Error creating: ${refusal}`]);
+  expect(cluster.condition(cluster.get('deployments.apps', 'web'), 'ReplicaFailure')).toMatchObject({
+    status: 'True',
+    reason: 'FailedCreate',
+  });
+  await cluster.create('serviceaccounts', {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name: 'robot', namespace: 'default' },
+  });
+  await cluster.advance(2_000);
+  expect(cluster.get<Deployment>('deployments.apps', 'web').status!.availableReplicas).toBe(2);
+  expect(cluster.condition(cluster.get('deployments.apps', 'web'), 'ReplicaFailure')).toBeUndefined();
+});

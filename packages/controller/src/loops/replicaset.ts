@@ -110,7 +110,9 @@ function startReplicaLoop(context: LoopContext, flavour: Flavour): Loop {
         events.record(set, 'Normal', 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`);
       }
       if (error === undefined) return { pods: [...pods, ...created] };
-      events.record(set, 'Warning', 'FailedCreate', `Error creating: ${error.message}`);
+      // Without the name generated for the attempt, so that each further one raises the count of the same Event.
+      const why = error.message.replaceAll(new RegExp(`("${set.metadata.name}-)[a-z0-9]{5}"`, 'g'), '$1"');
+      events.record(set, 'Warning', 'FailedCreate', `Error creating: ${why}`);
       return { pods: [...pods, ...created], failure: { reason: 'FailedCreate', error } };
     }
     if (missing === 0) return { pods };
