@@ -1,7 +1,9 @@
+import { posix } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { runProgram } from './programs.ts';
+import { imageName, runProgram } from './programs.ts';
 import { Files } from './shell/files.ts';
 import { Shell } from './shell/interpreter.ts';
+import { Processes, SignalReason } from './shell/processes.ts';
 import { emptyInput, outputTo } from './shell/streams.ts';
 import { findTool } from './tools/table.ts';
 import type { Sandbox } from './types.ts';
@@ -61,6 +63,7 @@ export interface ProgramContext {
   output: ContainerOutput;
   clock: Clock;
   files: Files;
+  processes: Processes;
   /** SIGTERM. */
   terminate: AbortSignal;
   /** SIGKILL: nothing of the container may go on after it. */
@@ -81,9 +84,10 @@ export function startContainer(
   const terminate = new AbortController();
   const kill = new AbortController();
   const files = new Files([], spec.files);
+  const processes = new Processes();
   const shell = (signal: AbortSignal): Shell =>
     new Shell(
-      { sandbox, files, tools: findTool, ...clock },
+      { sandbox, files, tools: findTool, processes, kill: kill.signal, ...clock },
       {
         environment: {
           PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -101,6 +105,7 @@ export function startContainer(
     output,
     clock,
     files,
+    processes,
     terminate: terminate.signal,
     kill: kill.signal,
     shell,
@@ -108,7 +113,18 @@ export function startContainer(
   const killed = new Promise<{ exitCode: number }>((resolve) => {
     kill.signal.addEventListener('abort', () => resolve({ exitCode: EXIT_KILLED }), { once: true });
   });
-  const program = runProgram(context).then(
+  // To the program itself only SIGTERM means something: it is process 1.
+  const signalProgram = (name: string): void => {
+    if (name === 'TERM') terminate.abort(new SignalReason(name));
+  };
+  const argv = [...spec.command, ...spec.args];
+  const main = processes.add(
+    argv.length > 0 ? argv : [imageName(spec.image)],
+    clock.nowMs(),
+    signalProgram,
+    () => runProgram(context),
+  );
+  const program = main.ended.then(
     (exitCode) => ({ exitCode }),
     (error: Error) => {
       output.stderr(error.message);
@@ -122,7 +138,7 @@ export function startContainer(
   return {
     exited,
     async stop(graceMs) {
-      terminate.abort();
+      terminate.abort(new SignalReason('TERM'));
       const timer = setTimeout(() => kill.abort(), graceMs);
       await exited;
       clearTimeout(timer);
@@ -130,22 +146,32 @@ export function startContainer(
     kill: () => kill.abort(),
     async exec(argv, io) {
       if (argv.length === 0) return 126;
-      const signals = [kill.signal, ...(io.signal ? [io.signal] : [])];
-      const signal = AbortSignal.any(signals);
-      const child = shell(signal);
-      const stdin = io.stdin ?? emptyInput();
-      if (io.tty && isBareShell(argv)) {
-        const { runTerminal } = await import('./shell/terminal.ts');
-        return runTerminal(child, { stdin, output: io.stdout });
-      }
-      if (io.tty) child.exported.add('TERM');
-      return child.callWith(argv, { stdin, stdout: outputTo(io.stdout), stderr: outputTo(io.stderr) });
+      const interrupt = new AbortController();
+      const signal = AbortSignal.any([kill.signal, interrupt.signal, ...(io.signal ? [io.signal] : [])]);
+      const process = processes.add(
+        argv,
+        clock.nowMs(),
+        (name) => interrupt.abort(new SignalReason(name)),
+        (pid) => runCommand(shell(signal), pid, argv, io),
+      );
+      return process.ended;
     },
   };
 }
 
+async function runCommand(shell: Shell, pid: number, argv: string[], io: ExecStreams): Promise<number> {
+  shell.pid = pid;
+  const stdin = io.stdin ?? emptyInput();
+  if (io.tty && isBareShell(argv)) {
+    const { runTerminal } = await import('./shell/terminal.ts');
+    shell.name = posix.basename(argv[0]!);
+    return runTerminal(shell, { stdin, output: io.stdout });
+  }
+  return shell.callWith(argv, { stdin, stdout: outputTo(io.stdout), stderr: outputTo(io.stderr) });
+}
+
 function isBareShell(argv: readonly string[]): boolean {
-  const name = argv[0]!.split('/').at(-1)!;
+  const name = posix.basename(argv[0]!);
   return (
     ['sh', 'bash', 'ash', 'dash'].includes(name) &&
     argv.slice(1).every((argument) => /^-[il]+$/.test(argument))

@@ -4,9 +4,6 @@ import type { ProgramContext } from './container.ts';
 import { emptyInput, outputTo } from './shell/streams.ts';
 import { hasTool } from './tools/table.ts';
 
-/** SIGTERM ends a program that does not care for it with 128 + 15. */
-const EXIT_TERMINATED = 143;
-
 const SHELLS = new Set(['sh', 'bash', 'ash', 'dash']);
 const AGNHOST_COMMANDS = new Set(['netexec', 'serve-hostname', 'connect', 'porter', 'pause', 'version']);
 
@@ -61,7 +58,7 @@ async function runInShell(argv: string[], context: ProgramContext): Promise<numb
   });
   stdout.end();
   stderr.end();
-  return ended.aborted ? EXIT_TERMINATED : code;
+  return code;
 }
 
 /** Resolves with 0 when the container is told to stop. */

@@ -100,7 +100,7 @@ describe('a stand-in', () => {
         '10.244.1.2',
         80,
         ['GE', 'T /', 'healthz HTTP/1.1\r\nhost: a\r\n\r\n', request1],
-        /ok\n[^]*ok\n/,
+        /ok\n[\s\S]*ok\n/,
       ),
     );
     expect(text.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(2);

@@ -14,11 +14,30 @@ export function evaluateArithmetic(
     throw new Error(`arithmetic expression: expecting primary: "${text}"`);
   };
   const wrap = (value: bigint): bigint => BigInt.asIntN(64, value);
+  const constant = (digits: string): bigint => {
+    if (!/^0\d/.test(digits)) return BigInt(digits);
+    if (/[89]/.test(digits)) throw new Error(`arithmetic expression: expecting EOF: "${text}"`);
+    return BigInt(`0o${digits.slice(1)}`);
+  };
+  /** Above 0 while reading the side of &&, || or ?: that is not taken. */
+  let skipped = 0;
+  const skip = (when: boolean, read: () => bigint): bigint => {
+    if (when) skipped++;
+    try {
+      return read();
+    } finally {
+      if (when) skipped--;
+    }
+  };
+  const assign = (name: string, next: bigint): void => {
+    if (skipped === 0) variables.set(name, String(next));
+  };
   const value = (name: string): bigint => {
     const raw = variables.get(name).trim();
     if (raw === '') return 0n;
     if (!/^[-+]?(0[xX][0-9a-fA-F]+|\d+)$/.test(raw)) throw new Error(`Illegal number: ${raw}`);
-    return wrap(raw.startsWith('-') ? -BigInt(raw.slice(1)) : BigInt(raw.replace(/^\+/, '')));
+    const digits = constant(raw.replace(/^[-+]/, ''));
+    return wrap(raw.startsWith('-') ? -digits : digits);
   };
 
   const primary = (): bigint => {
@@ -35,17 +54,16 @@ export function evaluateArithmetic(
     if (token === '++' || token === '--') {
       const name = list[at++] ?? fail();
       const next = wrap(value(name) + (token === '++' ? 1n : -1n));
-      variables.set(name, String(next));
+      assign(name, next);
       return next;
     }
     if (/^[A-Za-z_]/.test(token)) {
       const now = value(token);
-      if (list[at] === '++' || list[at] === '--')
-        variables.set(token, String(wrap(now + (list[at++] === '++' ? 1n : -1n))));
+      if (list[at] === '++' || list[at] === '--') assign(token, wrap(now + (list[at++] === '++' ? 1n : -1n)));
       return now;
     }
     if (!/^\d/.test(token)) fail();
-    return wrap(/^0\d/.test(token) ? BigInt(`0o${token.slice(1)}`) : BigInt(token));
+    return wrap(constant(token));
   };
 
   const LEVELS: string[][] = [
@@ -65,7 +83,13 @@ export function evaluateArithmetic(
     let left = binary(level + 1);
     while (at < list.length && LEVELS[level]!.includes(list[at]!)) {
       const operator = list[at++]!;
-      left = apply(operator, left, binary(level + 1));
+      const decided = (operator === '&&' && left === 0n) || (operator === '||' && left !== 0n);
+      const known = left;
+      left = apply(
+        operator,
+        known,
+        skip(decided, () => binary(level + 1)),
+      );
     }
     return left;
   };
@@ -105,6 +129,7 @@ export function evaluateArithmetic(
       case '*':
         return wrap(a * b);
       default:
+        if (b === 0n && skipped > 0) return 0n;
         if (b === 0n) throw new Error('division by zero');
         return wrap(operator === '/' ? a / b : a % b);
     }
@@ -113,9 +138,9 @@ export function evaluateArithmetic(
     const condition = binary(0);
     if (list[at] !== '?') return condition;
     at++;
-    const yes = assignment();
+    const yes = skip(condition === 0n, assignment);
     if (list[at++] !== ':') fail();
-    const no = conditional();
+    const no = skip(condition !== 0n, conditional);
     return condition !== 0n ? yes : no;
   };
   const assignment = (): bigint => {
@@ -125,7 +150,7 @@ export function evaluateArithmetic(
       at += 2;
       const right = assignment();
       const next = operator === '=' ? right : apply(operator.slice(0, -1), value(name), right);
-      variables.set(name, String(next));
+      assign(name, next);
       return next;
     }
     return conditional();

@@ -1,6 +1,8 @@
 import { posix } from 'node:path';
+import { evaluateArithmetic } from './arithmetic.ts';
 import { complain, FunctionReturn, LoopExit, type Shell, ShellExit, type Streams } from './interpreter.ts';
-import { outputTo, readLine } from './streams.ts';
+import { signalName } from './processes.ts';
+import { outputTo, pause, readLine } from './streams.ts';
 
 /** A command that changes the shell itself. */
 export type Builtin = (shell: Shell, argv: readonly string[], streams: Streams) => Promise<number> | number;
@@ -20,6 +22,7 @@ const loopExit =
 
 const declare: Builtin = async (shell, argv, streams) => {
   const exporting = argv[0] === 'export';
+  const hiding = argv[0] === 'local' || argv[0] === 'declare';
   for (const argument of argv.slice(1)) {
     if (argument.startsWith('-')) continue;
     const equals = argument.indexOf('=');
@@ -28,7 +31,12 @@ const declare: Builtin = async (shell, argv, streams) => {
       await complain(streams, `${shell.name}: 1: ${argv[0]}: ${name}: bad variable name`);
       return 2;
     }
+    if (hiding && !shell.hideVariable(name) && argv[0] === 'local') {
+      await complain(streams, `${shell.name}: 1: local: not in a function`);
+      return 2;
+    }
     if (equals >= 0) shell.setVariable(name, argument.slice(equals + 1));
+    if (argv[0] === 'readonly') shell.readonlyNames.add(name);
     if (exporting) shell.exported.add(name);
   }
   if (exporting && argv.slice(1).every((argument) => argument === '-p')) {
@@ -75,25 +83,152 @@ function longOption(name: string): string {
 
 const read: Builtin = async (shell, argv, streams) => {
   const names: string[] = [];
+  let raw = false;
+  let seconds: number | undefined;
   for (let i = 1; i < argv.length; i++) {
-    if (argv[i] === '-p' || argv[i] === '-t' || argv[i] === '-n') i++;
-    else if (!argv[i]!.startsWith('-')) names.push(argv[i]!);
+    const argument = argv[i]!;
+    if (!argument.startsWith('-')) names.push(argument);
+    else if (argument === '-t') seconds = Number(argv[++i]);
+    else if (argument === '-p') await streams.stderr.write(argv[++i] ?? '');
+    else if (argument === '-n' || argument === '-d') i++;
+    else if (argument.includes('r')) raw = true;
   }
-  const { line, ended } = await readLine(streams.stdin, shell.signal);
-  const separators = shell.getVariable('IFS') ?? ' \t\n';
-  let rest = line;
-  if (separators.includes(' ')) rest = rest.trim();
-  for (const [index, name] of (names.length > 0 ? names : ['REPLY']).entries()) {
-    if (index === names.length - 1 || names.length === 0) shell.setVariable(name, rest);
-    else {
-      let end = 0;
-      while (end < rest.length && !separators.includes(rest[end]!)) end++;
-      shell.setVariable(name, rest.slice(0, end));
-      rest = rest.slice(end + 1);
-      if (separators.includes(' ')) rest = rest.trimStart();
+  for (const name of names) {
+    if (NAME.test(name)) continue;
+    await complain(streams, `${shell.name}: 1: read: ${name}: bad variable name`);
+    return 2;
+  }
+  const late = new AbortController();
+  if (seconds !== undefined && seconds >= 0)
+    void pause(seconds * 1000, shell.signal).then(() => late.abort());
+  const signal = AbortSignal.any([shell.signal, late.signal]);
+  let { line, ended } = await readLine(streams.stdin, signal);
+  while (!raw && !ended && /(?:^|[^\\])(?:\\\\)*\\$/.test(line)) {
+    const next = await readLine(streams.stdin, signal);
+    line = line.slice(0, -1) + next.line;
+    ended = next.ended;
+  }
+  const fields = splitForRead(line, shell.getVariable('IFS') ?? ' \t\n', Math.max(1, names.length), raw);
+  for (const [index, name] of (names.length > 0 ? names : ['REPLY']).entries())
+    shell.setVariable(name, fields[index] ?? '');
+  return ended ? 1 : 0;
+};
+
+/** Splits a line into at most `count` fields; the last one takes the rest. */
+function splitForRead(line: string, separators: string, count: number, raw: boolean): string[] {
+  const characters: { text: string; plain: boolean }[] = [];
+  for (let i = 0; i < line.length; i++) {
+    const escaped = !raw && line[i] === '\\' && i + 1 < line.length;
+    if (escaped) i++;
+    characters.push({ text: line[i]!, plain: !escaped });
+  }
+  const isSeparator = (at: number): boolean =>
+    at < characters.length && characters[at]!.plain && separators.includes(characters[at]!.text);
+  const isBlank = (at: number): boolean => isSeparator(at) && characters[at]!.text.trim() === '';
+  let at = 0;
+  let end = characters.length;
+  const text = (from: number, to: number): string =>
+    characters
+      .slice(from, to)
+      .map((character) => character.text)
+      .join('');
+  while (isBlank(at)) at++;
+  while (end > at && isBlank(end - 1)) end--;
+  const fields: string[] = [];
+  while (fields.length < count - 1 && at < end) {
+    const start = at;
+    while (at < end && !isSeparator(at)) at++;
+    fields.push(text(start, at));
+    while (at < end && isBlank(at)) at++;
+    if (at < end && isSeparator(at)) {
+      at++;
+      while (at < end && isBlank(at)) at++;
     }
   }
-  return ended ? 1 : 0;
+  fields.push(text(at, end));
+  return fields;
+}
+
+/** `trap ACTION CONDITION…`, `trap - CONDITION…`, `trap`. */
+const trap: Builtin = async (shell, argv, streams) => {
+  const rest = argv[1] === '--' ? argv.slice(2) : argv.slice(1);
+  if (rest.length === 0) {
+    for (const [name, action] of shell.traps)
+      await streams.stdout.write(`trap -- '${action.replaceAll("'", `'"'"'`)}' ${name}\n`);
+    return 0;
+  }
+  const single = rest.length === 1;
+  for (const condition of single ? rest : rest.slice(1)) {
+    const name = condition === '0' || condition.toUpperCase() === 'EXIT' ? 'EXIT' : signalName(condition);
+    if (name === undefined) {
+      await complain(streams, `${shell.name}: 1: trap: ${condition}: bad trap`);
+      return 1;
+    }
+    if (single || rest[0] === '-') shell.traps.delete(name);
+    else shell.traps.set(name, rest[0]!);
+  }
+  return 0;
+};
+
+const wait: Builtin = async (shell, argv) => {
+  const wanted = argv.slice(1).map((text) => Number(text.replace(/^%/, '')));
+  if (wanted.length === 0) {
+    await Promise.all(shell.jobs.values());
+    shell.jobs.clear();
+    return 0;
+  }
+  let code = 0;
+  for (const pid of wanted) {
+    code = (await shell.jobs.get(pid)) ?? 127;
+    shell.jobs.delete(pid);
+  }
+  return code;
+};
+
+/** POSIX getopts. The place within a group of options is kept in a variable no script can name. */
+const getopts: Builtin = async (shell, argv, streams) => {
+  const [, letters = '', name = 'opt', ...own] = argv;
+  const words = own.length > 0 ? own : shell.positional;
+  let index = Number(shell.getVariable('OPTIND') ?? 1) || 1;
+  let place = Number(shell.getVariable(' place') ?? 1) || 1;
+  const word = words[index - 1];
+  const finish = (value: string, code: number): number => {
+    shell.setVariable(name, value);
+    shell.setVariable('OPTIND', String(index));
+    shell.setVariable(' place', String(place));
+    return code;
+  };
+  if (word === undefined || !word.startsWith('-') || word === '-' || word === '--') {
+    if (word === '--') index++;
+    place = 1;
+    return finish('?', 1);
+  }
+  const letter = word[place]!;
+  const at = letter === ':' ? -1 : letters.indexOf(letter);
+  const isLast = place >= word.length - 1;
+  place = isLast ? 1 : place + 1;
+  if (isLast) index++;
+  const quiet = letters.startsWith(':');
+  if (at < 0) {
+    if (quiet) shell.setVariable('OPTARG', letter);
+    else await complain(streams, `Illegal option -${letter}`);
+    return finish('?', 0);
+  }
+  if (letters[at + 1] !== ':') {
+    shell.variables.delete('OPTARG');
+    return finish(letter, 0);
+  }
+  const argument = isLast ? words[index - 1] : word.slice(place);
+  if (isLast) index++;
+  else index++;
+  place = 1;
+  if (argument === undefined) {
+    if (quiet) shell.setVariable('OPTARG', letter);
+    else await complain(streams, `No arg for -${letter} option`);
+    return finish(quiet ? ':' : '?', 0);
+  }
+  shell.setVariable('OPTARG', argument);
+  return finish(letter, 0);
 };
 
 const changeDirectory: Builtin = async (shell, argv, streams) => {
@@ -149,10 +284,14 @@ const shellCommand: Builtin = async (shell, argv, streams) => {
   const flags = options.join('').replaceAll('-', '');
   const child = shell.subshell();
   child.functions.clear();
+  child.readonlyNames.clear();
+  child.loopDepth = 0;
+  for (const name of [...child.variables.keys()]) if (!child.exported.has(name)) child.variables.delete(name);
+  child.name = posix.basename(argv[0]!);
   for (const option of 'eux') if (flags.includes(option)) child.options.add(option);
   if (flags.includes('c')) {
     child.positional = argv.slice(at + 2);
-    return child.runText(argv[at] ?? '', streams);
+    return child.runProcess(argv[at] ?? '', streams);
   }
   if (at < argv.length) {
     const content = shell.files.read(posix.resolve(shell.directory, argv[at]!));
@@ -161,7 +300,7 @@ const shellCommand: Builtin = async (shell, argv, streams) => {
       return 127;
     }
     child.positional = argv.slice(at + 1);
-    return child.runText(content.toString('utf8'), streams);
+    return child.runProcess(content.toString('utf8'), streams);
   }
   const { runScriptFromInput } = await import('./interactive.ts');
   return runScriptFromInput(child, streams);
@@ -196,7 +335,7 @@ export const BUILTINS: Record<string, Builtin> = {
   set: setOptions,
   shift: (shell, argv) => {
     const count = Number(argv[1] ?? 1);
-    if (count > shell.positional.length) return 1;
+    if (count > shell.positional.length) throw new ShellExit(2);
     shell.positional = shell.positional.slice(count);
     return 0;
   },
@@ -215,12 +354,32 @@ export const BUILTINS: Record<string, Builtin> = {
     if (argv.length === 1) return 0;
     throw new ShellExit(await shell.callWith(argv.slice(1), streams));
   },
-  wait: async (shell) => {
-    await Promise.all(shell.jobs);
+  wait,
+  jobs: async (shell, _argv, streams) => {
+    for (const [index, pid] of [...shell.jobs.keys()].entries()) {
+      if (shell.host.processes.get(pid)) await streams.stdout.write(`[${index + 1}] + Running\n`);
+    }
     return 0;
   },
-  jobs: () => 0,
-  trap: () => 0,
+  trap,
+  getopts,
+  pwd: async (shell, _argv, streams) => {
+    await streams.stdout.write(`${shell.directory}\n`);
+    return 0;
+  },
+  let: (shell, argv) => {
+    let value = 0n;
+    for (const expression of argv.slice(1)) {
+      value = evaluateArithmetic(expression, {
+        get: (name) => shell.getVariable(name) ?? '',
+        set: (name, next) => shell.setVariable(name, next),
+      });
+    }
+    return value === 0n ? 1 : 0;
+  },
+  alias: () => 0,
+  unalias: () => 0,
+  shopt: () => 0,
   umask: () => 0,
   ulimit: async (_shell, _argv, streams) => {
     await streams.stdout.write('unlimited\n');

@@ -10,6 +10,8 @@ export interface TestScope {
   directory: string;
   /** In `[[ ]]` the right side of `==` is a pattern, and words arrive with quoted characters escaped. */
   patterns: boolean;
+  /** Compiles the right side of `=~`. */
+  matcher?: (pattern: string) => { test(text: string): boolean };
 }
 
 /** `test`, `[` and `[[`: true or false. Throws TestProblem. */
@@ -63,13 +65,14 @@ export function evaluateTest(words: readonly string[], scope: TestScope): boolea
     return raw(word) !== '';
   };
   if (words.length === 0) return false;
+  if (words.length === 1) return raw(words[0]!) !== '';
   const result = or();
   if (at < words.length) throw new TestProblem(`${words[at]}: unexpected operator`);
   return result;
 }
 
 function isBinary(operator: string): boolean {
-  return /^(=|==|!=|<|>|=~|-eq|-ne|-lt|-le|-gt|-ge)$/.test(operator);
+  return /^(=|==|!=|<|>|=~|-eq|-ne|-lt|-le|-gt|-ge|-nt|-ot|-ef)$/.test(operator);
 }
 
 function binary(
@@ -90,7 +93,8 @@ function binary(
     case '>':
       return raw(left) > raw(right);
     case '=~':
-      throw new TestProblem('=~: regular expressions are not supported');
+      if (!scope.matcher) throw new TestProblem('=~: unexpected operator');
+      return scope.matcher(raw(right)).test(raw(left));
   }
   const [a, b] = [integer(raw(left)), integer(raw(right))];
   switch (operator) {
@@ -132,9 +136,14 @@ function unary(operator: string, operand: string, scope: TestScope): boolean {
     case '-s':
       return (scope.files.read(path)?.length ?? 0) > 0;
     case '-x':
+    case '-p':
+    case '-S':
+    case '-b':
+    case '-c':
+    case '-h':
     case '-L':
     case '-t':
-      return false;
+      return operator === '-c' && operand.startsWith('/dev/');
   }
   throw new TestProblem(`${operator}: unexpected operator`);
 }

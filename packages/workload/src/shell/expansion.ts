@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { evaluateArithmetic } from './arithmetic.ts';
+import { expandBraces } from './braces.ts';
 import type { Files } from './files.ts';
 import { escapePattern, hasPattern, matchesPattern, unescapePattern } from './pattern.ts';
 import type { Script, Word, WordPart } from './syntax.ts';
@@ -16,6 +17,8 @@ export interface ExpansionHost {
   readonly directory: string;
   /** `set -u`. */
   readonly failOnUnset: boolean;
+  /** bash: `{a,b}` and `{1..9}`. */
+  readonly expandsBraces: boolean;
 }
 
 /** An expansion that cannot be done: `${X:?text}`, `set -u`, arithmetic errors. Ends the script as dash does. */
@@ -34,7 +37,7 @@ interface Piece {
 /** Expands words into the fields of a command: parameters, commands, arithmetic, field splitting, pathnames, quotes. */
 export async function expandWords(words: readonly Word[], host: ExpansionHost): Promise<string[]> {
   const fields: string[] = [];
-  for (const word of words) {
+  for (const word of host.expandsBraces ? words.flatMap(expandBraces) : words) {
     const pieces = await expandParts(word, host);
     for (const field of splitFields(pieces, host.getVariable('IFS') ?? ' \t\n')) {
       const paths = hasPattern(field) ? matchPaths(field, host) : [];
@@ -104,28 +107,37 @@ type ParameterPart = Extract<WordPart, { type: 'parameter' }>;
 async function expandParameter(part: ParameterPart, host: ExpansionHost): Promise<Piece[]> {
   const { name, operator, quoted } = part;
   if ((name === '@' || name === '*') && operator === '') {
-    if (quoted && name === '@') {
-      return host.positional.map((text, index) => ({
-        text,
-        quoted: true,
-        split: false,
-        ...(index < host.positional.length - 1 && { breakAfter: true }),
-      }));
+    const { positional } = host;
+    if (quoted && name === '*') {
+      const separator = (host.getVariable('IFS') ?? ' ').slice(0, 1);
+      return [{ text: positional.join(separator), quoted, split: true }];
     }
-    return [{ text: host.positional.join(' '), quoted, split: true }];
+    return positional.map((text, index) => ({
+      text,
+      quoted,
+      split: !quoted,
+      ...(index < positional.length - 1 && { breakAfter: true }),
+    }));
   }
   const value = host.getVariable(name);
   const piece = (text: string): Piece[] => [{ text, quoted, split: true }];
   const argument = (): Promise<string> => expandToString(part.argument ?? [], host);
+  // Literal text of an unquoted argument splits into fields, as the result of an expansion does.
+  const argumentPieces = async (): Promise<Piece[]> =>
+    (await expandParts(part.argument ?? [], host)).map((inner) => ({
+      ...inner,
+      quoted: inner.quoted || quoted,
+      split: true,
+    }));
   const missing = operator.startsWith(':') ? value === undefined || value === '' : value === undefined;
   switch (operator.replace(/^:(?=.)/, '')) {
     case '-':
-      return missing ? piece(await argument()) : piece(value!);
+      return missing ? argumentPieces() : piece(value!);
     case '=':
       if (missing) host.setVariable(name, await argument());
       return piece(host.getVariable(name) ?? '');
     case '+':
-      return missing ? piece('') : piece(await argument());
+      return missing ? piece('') : argumentPieces();
     case '?':
       if (missing) throw new ExpansionProblem(`${name}: ${(await argument()) || 'parameter not set'}`);
       return piece(value!);
@@ -143,16 +155,16 @@ async function expandParameter(part: ParameterPart, host: ExpansionHost): Promis
     case '%%':
       return piece(trim(text, await expandToPattern(part.argument ?? [], host), operator));
     case '/':
-    case '//': {
-      const [from, to] = splitReplacement(await argument());
-      return piece(
-        from === ''
-          ? text
-          : operator === '//'
-            ? text.replaceAll(from, () => to)
-            : text.replace(from, () => to),
-      );
-    }
+    case '//':
+      return piece(replaceMatches(text, await expandToPattern(part.argument ?? [], host), operator === '//'));
+    case '^':
+      return piece(text.slice(0, 1).toUpperCase() + text.slice(1));
+    case '^^':
+      return piece(text.toUpperCase());
+    case ',':
+      return piece(text.slice(0, 1).toLowerCase() + text.slice(1));
+    case ',,':
+      return piece(text.toLowerCase());
     case ':': {
       const [offset, length] = (await argument()).split(':').map((n) => Number(n));
       const start = (offset ?? 0) < 0 ? text.length + offset! : (offset ?? 0);
@@ -162,10 +174,29 @@ async function expandParameter(part: ParameterPart, host: ExpansionHost): Promis
   return piece(text);
 }
 
-function splitReplacement(argument: string): [string, string] {
-  const slash = argument.indexOf('/');
-  return slash < 0 ? [argument, ''] : [argument.slice(0, slash), argument.slice(slash + 1)];
+/** bash's `${X/pattern/text}`: the longest match at the first place, or at every place. */
+function replaceMatches(text: string, argument: string, all: boolean): string {
+  const slash = /(?:^|[^\\])(?:\\\\)*\//.exec(argument);
+  const end = slash ? slash.index + slash[0].length - 1 : argument.length;
+  const pattern = argument.slice(0, end);
+  const replacement = unescapePattern(argument.slice(end + 1));
+  if (pattern === '' || text.length > MAX_REPLACE_CHARACTERS) return text;
+  let result = '';
+  let at = 0;
+  while (at < text.length) {
+    let length = text.length - at;
+    while (length > 0 && !matchesPattern(pattern, text.slice(at, at + length))) length--;
+    if (length === 0) result += text[at++];
+    else {
+      result += replacement;
+      at += length;
+      if (!all) break;
+    }
+  }
+  return result + text.slice(at);
 }
+
+const MAX_REPLACE_CHARACTERS = 2_048;
 
 function trim(text: string, pattern: string, operator: string): string {
   const lengths = Array.from({ length: Math.min(text.length, 4_096) + 1 }, (_, n) => n);
@@ -191,11 +222,11 @@ function splitFields(pieces: readonly Piece[], separators: string): string[] {
   for (const piece of pieces) {
     if (piece.quoted || !piece.split) {
       current += piece.quoted ? escapePattern(piece.text) : piece.text;
-      open = true;
+      if (piece.quoted || piece.text !== '') open = true;
     } else {
       for (const c of piece.text) {
         if (!separators.includes(c)) {
-          current += c;
+          current += c === '\\' ? '\\\\' : c;
           open = true;
         } else if (c.trim() === '') close();
         else {

@@ -75,6 +75,11 @@ export class Files {
     return true;
   }
 
+  /** Files carry no times of their own. */
+  modifiedMs(_path: string): number {
+    return 0;
+  }
+
   /** Names directly below a directory, sorted. */
   list(path: string): string[] {
     const prefix = path === '/' ? '/' : `${path}/`;

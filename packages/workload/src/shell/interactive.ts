@@ -24,7 +24,7 @@ export async function runIfComplete(
   streams: Streams,
 ): Promise<'incomplete' | { exit?: number }> {
   try {
-    const script = parseScript(text);
+    const script = parseScript(text, shell.name === 'bash');
     await shell.run(script, streams);
     return {};
   } catch (error) {

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
-import type { Readable } from 'node:stream';
 import type { Sandbox } from '../types.ts';
+import { evaluateArithmetic } from './arithmetic.ts';
 import { BUILTINS, type Builtin } from './builtins.ts';
 import { evaluateTest, TestProblem } from './conditions.ts';
 import {
@@ -13,31 +13,37 @@ import {
 import type { Files } from './files.ts';
 import { parseScript } from './parser.ts';
 import { matchesPattern } from './pattern.ts';
-import { BrokenPipe, inputOf, makePipe, type Output, outputTo, readAll } from './streams.ts';
-import type { AndOr, Command, Pipeline, Redirect, Script } from './syntax.ts';
+import { exitCodeOf, type Processes, SignalReason } from './processes.ts';
+import { openRedirects, type Streams } from './redirects.ts';
+import { BrokenPipe, emptyInput, makePipe, outputTo, readAll } from './streams.ts';
+import type { AndOr, Command, Pipeline, Script, Word } from './syntax.ts';
 import { SyntaxProblem } from './syntax.ts';
 import type { ToolContext, ToolTable } from './tool.ts';
 
-export interface Streams {
-  stdin: Readable;
-  stdout: Output;
-  stderr: Output;
-}
+export type { Streams } from './redirects.ts';
 
 /** What is the same for every command of one container. */
 export interface ShellHost {
   sandbox: Sandbox;
   files: Files;
   tools: ToolTable;
+  processes: Processes;
+  /** The container's end, which no trap outlives. */
+  kill: AbortSignal;
   nowMs: () => number;
   random32: () => number;
 }
 
-export const EXIT_INTERRUPTED = 130;
 const EXIT_NOT_FOUND = 127;
 const EXIT_SYNTAX = 2;
 const EXIT_BROKEN_PIPE = 141;
+const REDIRECT_FAILED = 2;
+/** Their assignments stay, and their failed redirections end the shell (POSIX 2.14, 2.8.1). */
+const SPECIAL_BUILTINS = new Set(
+  ': . break continue eval exec exit export readonly return set shift times trap unset'.split(' '),
+);
 const MAX_CALL_DEPTH = 100;
+const MAX_FINISHED_JOBS = 100;
 /** Commands between two turns of the event loop, so that a busy loop in one pod starves nobody. */
 const COMMANDS_PER_TURN = 50;
 
@@ -66,7 +72,8 @@ export class ShellExit {
 /** One shell: variables, functions, options. Subshells are copies. */
 export class Shell implements ExpansionHost {
   readonly host: ShellHost;
-  readonly name: string;
+  name: string;
+  pid = 1;
   signal: AbortSignal;
   readonly variables: Map<string, string>;
   readonly exported: Set<string>;
@@ -75,9 +82,15 @@ export class Shell implements ExpansionHost {
   positional: string[];
   directory: string;
   lastCode = 0;
-  /** Background jobs still under way. */
-  readonly jobs = new Set<Promise<number>>();
+  /** Background jobs by process number. */
+  readonly jobs = new Map<number, Promise<number>>();
+  lastJob = 0;
+  /** Actions of `trap` by condition. */
+  readonly traps = new Map<string, string>();
+  readonly readonlyNames = new Set<string>();
   loopDepth = 0;
+  /** What `local` hides, of the functions being called. */
+  readonly #locals: Map<string, string | undefined>[] = [];
   #callDepth = 0;
   #commands = 0;
   /** Commands whose failure `set -e` must not act on: conditions and all but the last of && and ||. */
@@ -109,6 +122,10 @@ export class Shell implements ExpansionHost {
     return this.host.files;
   }
 
+  get expandsBraces(): boolean {
+    return this.name === 'bash';
+  }
+
   get failOnUnset(): boolean {
     return this.options.has('u');
   }
@@ -118,14 +135,16 @@ export class Shell implements ExpansionHost {
       case '?':
         return String(this.lastCode);
       case '$':
-        return '1';
+        return String(this.pid);
       case '#':
         return String(this.positional.length);
       case '@':
       case '*':
         return this.positional.join(' ');
       case '!':
-        return '';
+        return this.lastJob === 0 ? '' : String(this.lastJob);
+      case 'PPID':
+        return '0';
       case '-':
         return [...this.options].join('');
       case '0':
@@ -140,8 +159,16 @@ export class Shell implements ExpansionHost {
   }
 
   setVariable(name: string, value: string): void {
+    if (this.readonlyNames.has(name)) throw new ExpansionProblem(`${name}: is read only`);
     this.variables.set(name, value);
     if (this.options.has('a')) this.exported.add(name);
+  }
+
+  /** `local`: the function's end gives the variable its old value again. False outside of functions. */
+  hideVariable(name: string): boolean {
+    const frame = this.#locals.at(-1);
+    if (frame && !frame.has(name)) frame.set(name, this.variables.get(name));
+    return frame !== undefined;
   }
 
   environment(): Record<string, string> {
@@ -171,7 +198,11 @@ export class Shell implements ExpansionHost {
     for (const name of this.exported) copy.exported.add(name);
     for (const [name, body] of this.functions) copy.functions.set(name, body);
     for (const option of this.options) copy.options.add(option);
+    for (const name of this.readonlyNames) copy.readonlyNames.add(name);
+    copy.pid = this.pid;
+    copy.lastJob = this.lastJob;
     copy.lastCode = this.lastCode;
+    copy.loopDepth = this.loopDepth;
     copy.#callDepth = this.#callDepth + 1;
     copy.#tested = this.#tested;
     copy.#streams = this.#streams;
@@ -193,19 +224,55 @@ export class Shell implements ExpansionHost {
   async runText(text: string, streams: Streams): Promise<number> {
     let script: Script;
     try {
-      script = parseScript(text);
+      script = parseScript(text, this.name === 'bash');
     } catch (error) {
       if (!(error instanceof SyntaxProblem)) throw error;
       await complain(streams, `${this.name}: 1: ${error.message}`);
       return (this.lastCode = EXIT_SYNTAX);
     }
-    return this.runToEnd(script, streams);
+    return this.run(script, streams);
+  }
+
+  /** Runs a text as a process of its own, with its traps. */
+  async runProcess(text: string, streams: Streams): Promise<number> {
+    const own = { ...streams };
+    let code: number;
+    try {
+      code = await this.runText(text, own);
+    } catch (error) {
+      code = await this.endOf(error, own);
+    }
+    return this.finish(code, own);
+  }
+
+  /** Runs the traps of the signal that ended the shell and of EXIT. */
+  async finish(code: number, streams: Streams): Promise<number> {
+    if (this.traps.size === 0) return code;
+    const names = ['EXIT'];
+    if (this.signal.aborted) {
+      const reason: unknown = this.signal.reason;
+      names.unshift(reason instanceof SignalReason ? reason.name : 'INT');
+      this.signal = this.host.kill;
+    }
+    let last = code;
+    for (const name of names) {
+      const action = this.traps.get(name);
+      this.traps.delete(name);
+      if (!action) continue;
+      this.lastCode = last;
+      try {
+        await this.runText(action, streams);
+      } catch (error) {
+        last = await this.endOf(error, streams);
+      }
+    }
+    return last;
   }
 
   /** Runs a script as a whole process would: `exit`, a closed pipe and an interrupt become its code. */
   async runToEnd(script: Script, streams: Streams): Promise<number> {
     try {
-      return await this.run(script, streams);
+      return await this.run(script, { ...streams });
     } catch (error) {
       return this.endOf(error, streams);
     }
@@ -218,6 +285,10 @@ export class Shell implements ExpansionHost {
     if (error instanceof BrokenPipe) return EXIT_BROKEN_PIPE;
     if (error instanceof ExpansionProblem) {
       await complain(streams, `${this.name}: 1: ${error.message}`);
+      return 2;
+    }
+    if (error instanceof RangeError) {
+      await complain(streams, `${this.name}: 1: nesting too deep`);
       return 2;
     }
     throw error;
@@ -238,12 +309,28 @@ export class Shell implements ExpansionHost {
   }
 
   #runInBackground(item: AndOr, streams: Streams): void {
-    const shell = this.subshell();
-    const stdin = inputOf('');
-    const job = shell
-      .runToEnd([{ ...item, background: false }], { ...streams, stdin })
-      .finally(() => this.jobs.delete(job));
-    this.jobs.add(job);
+    const kill = new AbortController();
+    const shell = this.subshell(AbortSignal.any([this.signal, kill.signal]));
+    const { pid, ended } = this.host.processes.add(
+      [this.name],
+      this.host.nowMs(),
+      (name) => kill.abort(new SignalReason(name)),
+      (pid) => {
+        shell.pid = pid;
+        const script = [{ ...item, background: false }];
+        return shell.runToEnd(script, { ...streams, stdin: emptyInput() });
+      },
+    );
+    const job = ended.catch(async (error: Error) => {
+      await complain(streams, `${this.name}: internal error: ${error.message}`).catch(() => {});
+      return 1;
+    });
+    this.jobs.set(pid, job);
+    void job.then(() => {
+      // A finished job is remembered for `wait`, as long as there are not too many.
+      if (this.jobs.size > MAX_FINISHED_JOBS) this.jobs.delete(pid);
+    });
+    this.lastJob = pid;
     this.lastCode = 0;
   }
 
@@ -290,9 +377,9 @@ export class Shell implements ExpansionHost {
       const shell = this.subshell(pipe ? AbortSignal.any([this.signal, gone.signal]) : this.signal);
       const input = stdin;
       const own: Streams = {
+        ...streams,
         stdin: input,
         stdout: pipe ? outputTo(pipe) : streams.stdout,
-        stderr: streams.stderr,
       };
       running.push(
         shell
@@ -309,15 +396,15 @@ export class Shell implements ExpansionHost {
   }
 
   async #command(command: Command, streams: Streams): Promise<number> {
-    if (this.signal.aborted) throw new ShellExit(EXIT_INTERRUPTED);
+    if (this.signal.aborted) throw new ShellExit(exitCodeOf(this.signal));
     if (++this.#commands % COMMANDS_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
     if (command.type === 'function') {
       this.functions.set(command.name, command.body);
       return 0;
     }
     if (command.type === 'simple') return this.#simple(command, streams);
-    const redirected = await this.#redirect(command.redirects, streams);
-    if (!redirected) return 1;
+    const redirected = await openRedirects(this, command.redirects, streams);
+    if (!redirected) return REDIRECT_FAILED;
     try {
       return await this.#compound(command, redirected.streams);
     } finally {
@@ -343,6 +430,22 @@ export class Shell implements ExpansionHost {
         let code = 0;
         await this.#loop(async () => {
           if (((await this.#condition(command.condition, streams)) === 0) === command.until) return false;
+          code = await this.run(command.body, streams);
+          return true;
+        });
+        return (this.lastCode = code);
+      }
+      case 'arithmetic':
+        return (await this.#arithmetic(command.expression)) !== 0n ? 0 : 1;
+      case 'count': {
+        let code = 0;
+        let first = true;
+        await this.#arithmetic(command.init);
+        await this.#loop(async () => {
+          if (!first) await this.#arithmetic(command.step);
+          first = false;
+          if (command.condition.length > 0 && (await this.#arithmetic(command.condition)) === 0n)
+            return false;
           code = await this.run(command.body, streams);
           return true;
         });
@@ -379,9 +482,23 @@ export class Shell implements ExpansionHost {
     }
   }
 
+  async #arithmetic(expression: Word): Promise<bigint> {
+    const text = await expandToString(expression, this);
+    try {
+      return evaluateArithmetic(text, {
+        get: (name) => this.getVariable(name) ?? '',
+        set: (name, value) => this.setVariable(name, value),
+      });
+    } catch (error) {
+      throw new ExpansionProblem((error as Error).message);
+    }
+  }
+
   async #test(words: readonly string[], streams: Streams, patterns: boolean): Promise<number> {
     try {
-      return evaluateTest(words, { files: this.files, directory: this.directory, patterns }) ? 0 : 1;
+      const matcher = words.includes('=~') ? (await import('../tools/regex.ts')).compileRegex : undefined;
+      const scope = { files: this.files, directory: this.directory, patterns, ...(matcher && { matcher }) };
+      return evaluateTest(words, scope) ? 0 : 1;
     } catch (error) {
       if (!(error instanceof TestProblem)) throw error;
       await complain(streams, `${this.name}: 1: [: ${error.message}`);
@@ -397,7 +514,7 @@ export class Shell implements ExpansionHost {
     this.loopDepth++;
     try {
       for (;;) {
-        if (this.signal.aborted) throw new ShellExit(EXIT_INTERRUPTED);
+        if (this.signal.aborted) throw new ShellExit(exitCodeOf(this.signal));
         try {
           if (!(await iterate())) return;
         } catch (error) {
@@ -419,8 +536,16 @@ export class Shell implements ExpansionHost {
     const assignments: [string, string][] = [];
     for (const { name, value } of command.assignments)
       assignments.push([name, await expandToString(value, this)]);
-    const redirected = await this.#redirect(command.redirects, streams);
-    if (!redirected) return 1;
+    const redirected = await openRedirects(this, command.redirects, streams);
+    if (!redirected) {
+      if (SPECIAL_BUILTINS.has(argv[0] ?? '')) throw new ShellExit(REDIRECT_FAILED);
+      return REDIRECT_FAILED;
+    }
+    if (argv.length === 1 && argv[0] === 'exec') {
+      // `exec 3</dev/tcp/…`: the redirections are the shell's own from now on.
+      Object.assign(streams, { others: undefined }, redirected.streams);
+      return 0;
+    }
     try {
       if (this.options.has('x') && argv.length + assignments.length > 0) {
         const shown = [...assignments.map(([name, value]) => `${name}=${value}`), ...argv].map(quoteForTrace);
@@ -440,8 +565,7 @@ export class Shell implements ExpansionHost {
     const name = argv[0]!;
     const body = this.functions.get(name);
     if (body) {
-      for (const [variable, value] of assignments) this.setVariable(variable, value);
-      return this.#callFunction(body, argv.slice(1), streams);
+      return this.#withAssignments(assignments, () => this.#callFunction(body, argv.slice(1), streams));
     }
     if (name === '[' || name === 'test') {
       const words = argv.slice(1);
@@ -453,10 +577,34 @@ export class Shell implements ExpansionHost {
     }
     const builtin: Builtin | undefined = Object.hasOwn(BUILTINS, name) ? BUILTINS[name] : undefined;
     if (builtin) {
+      if (!SPECIAL_BUILTINS.has(name)) {
+        return this.#withAssignments(assignments, async () => builtin(this, argv, streams));
+      }
       for (const [variable, value] of assignments) this.setVariable(variable, value);
       return builtin(this, argv, streams);
     }
     return this.runTool(argv, streams, Object.fromEntries(assignments));
+  }
+
+  /** Runs with variables that get their old values afterwards. */
+  async #withAssignments(assignments: [string, string][], action: () => Promise<number>): Promise<number> {
+    if (assignments.length === 0) return action();
+    const saved = assignments.map(
+      ([name]) => [name, this.variables.get(name), this.exported.has(name)] as const,
+    );
+    for (const [name, value] of assignments) {
+      this.setVariable(name, value);
+      this.exported.add(name);
+    }
+    try {
+      return await action();
+    } finally {
+      for (const [name, value, exported] of saved) {
+        if (value === undefined) this.variables.delete(name);
+        else this.variables.set(name, value);
+        if (!exported) this.exported.delete(name);
+      }
+    }
   }
 
   async #callFunction(body: Command, positional: string[], streams: Streams): Promise<number> {
@@ -465,7 +613,11 @@ export class Shell implements ExpansionHost {
       throw new ShellExit(2);
     }
     const saved = this.positional;
+    const savedLoopDepth = this.loopDepth;
+    const locals = new Map<string, string | undefined>();
+    this.#locals.push(locals);
     this.positional = positional;
+    this.loopDepth = 0;
     this.#callDepth++;
     try {
       return await this.#command(body, streams);
@@ -474,7 +626,13 @@ export class Shell implements ExpansionHost {
       throw error;
     } finally {
       this.positional = saved;
+      this.loopDepth = savedLoopDepth;
       this.#callDepth--;
+      this.#locals.pop();
+      for (const [name, value] of locals) {
+        if (value === undefined) this.variables.delete(name);
+        else this.variables.set(name, value);
+      }
     }
   }
 
@@ -504,18 +662,31 @@ export class Shell implements ExpansionHost {
       files: this.files,
       directory: this.directory,
       sandbox: this.host.sandbox,
+      processes: this.host.processes,
       nowMs: this.host.nowMs,
       random32: this.host.random32,
       run: (inner, other = {}) => {
-        const shell = this.subshell(other.signal ?? signal);
-        return shell.callWith([...inner], { ...streams, ...other }, environment);
+        const { signal: innerSignal = signal, environment: replaced, ...otherStreams } = other;
+        const shell = this.subshell(innerSignal);
+        // Another program runs: functions and what is not exported are no concern of it.
+        shell.functions.clear();
+        if (replaced) {
+          for (const exported of shell.exported) shell.variables.delete(exported);
+          shell.exported.clear();
+          for (const [variable, value] of Object.entries(replaced)) {
+            shell.variables.set(variable, value);
+            shell.exported.add(variable);
+          }
+        }
+        return shell.callWith([...inner], { ...streams, ...otherStreams }, replaced ? {} : environment);
       },
     };
     try {
       const code = await tool(context);
-      return signal.aborted && this.signal.aborted ? EXIT_INTERRUPTED : code;
+      return signal.aborted && this.signal.aborted ? exitCodeOf(signal) : code;
     } catch (error) {
       if (error instanceof BrokenPipe) return EXIT_BROKEN_PIPE;
+      if (signal.aborted) return exitCodeOf(signal);
       throw error;
     }
   }
@@ -531,79 +702,6 @@ export class Shell implements ExpansionHost {
     } catch (error) {
       return this.endOf(error, streams);
     }
-  }
-
-  /** Opens the redirections of one command; undefined after telling what could not be opened. */
-  async #redirect(
-    redirects: Redirect[],
-    streams: Streams,
-  ): Promise<{ streams: Streams; finish(): void } | undefined> {
-    if (redirects.length === 0) return { streams, finish() {} };
-    const open: Streams = { ...streams };
-    const opened: (() => void)[] = [];
-    for (const { fd, operator, target } of redirects) {
-      const text = await expandToString(target, this);
-      const path = posix.resolve(this.directory, text);
-      switch (operator) {
-        case '<<':
-          open.stdin = inputOf(text);
-          break;
-        case '<<<':
-          open.stdin = inputOf(`${text}\n`);
-          break;
-        case '<': {
-          const content = text === '/dev/stdin' ? undefined : this.files.read(path);
-          if (content === undefined) {
-            await complain(streams, `${this.name}: 1: cannot open ${text}: No such file`);
-            return undefined;
-          }
-          open.stdin = inputOf(content);
-          break;
-        }
-        case '<&':
-          break;
-        case '>&':
-          if (fd === 2 && text === '1') open.stderr = open.stdout;
-          else if (fd === 1 && text === '2') open.stdout = open.stderr;
-          break;
-        case '>':
-        case '>>': {
-          const sink =
-            text === '/dev/stdout'
-              ? open.stdout
-              : text === '/dev/stderr'
-                ? open.stderr
-                : this.#fileOutput(path, operator === '>>');
-          if (typeof sink === 'string') {
-            await complain(streams, `${this.name}: 1: cannot create ${text}: ${sink}`);
-            return undefined;
-          }
-          if (fd === 1 || fd === -1) open.stdout = sink;
-          if (fd === 2 || fd === -1) open.stderr = sink;
-        }
-      }
-    }
-    return { streams: open, finish: () => opened.forEach((close) => void close()) };
-  }
-
-  #fileOutput(path: string, append: boolean): Output | string {
-    const files = this.files;
-    try {
-      if (!append || !files.exists(path)) files.write(path, new Uint8Array(0));
-    } catch (error) {
-      return (error as Error).message;
-    }
-    const stream = makePipe();
-    return {
-      stream,
-      async write(data) {
-        try {
-          files.write(path, Buffer.from(data as Uint8Array), true);
-        } catch {
-          throw new BrokenPipe();
-        }
-      },
-    };
   }
 }
 

@@ -37,10 +37,13 @@ const BLANK = /[ \t]/;
 const METACHARACTER = /[ \t\n;&|<>()]/;
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*/;
 
-/** Parses a whole script. Throws SyntaxProblem, with dash's kind of message, and nothing else. */
-export function parseScript(text: string): Script {
+/**
+ * Parses a whole script; with `bash`, also `((…))`, `for ((…))` and `function f {`. Throws SyntaxProblem, with dash's
+ * kind of message, and nothing else.
+ */
+export function parseScript(text: string, bash = false): Script {
   if (text.length > MAX_SCRIPT_CHARACTERS) throw new SyntaxProblem('script too long');
-  const parser = new Parser(text);
+  const parser = new Parser(text, bash);
   const script = parser.list();
   parser.expectEnd();
   return script;
@@ -54,8 +57,11 @@ class Parser {
   #pendingHereDocuments: { redirect: Redirect; delimiter: string; expand: boolean; stripTabs: boolean }[] =
     [];
 
-  constructor(text: string) {
+  readonly #bash: boolean;
+
+  constructor(text: string, bash: boolean) {
     this.#text = text;
+    this.#bash = bash;
   }
 
   expectEnd(): void {
@@ -125,6 +131,10 @@ class Parser {
 
   #command(): Command {
     this.#skipBlanks();
+    if (this.#bash && this.#peekIs('((')) {
+      const expression = this.#arithmeticSource(2);
+      if (expression) return { type: 'arithmetic', expression: expression[0]!, redirects: this.#redirects() };
+    }
     if (this.#peekIs('(')) {
       this.#at++;
       const body = this.list();
@@ -157,13 +167,14 @@ class Parser {
         return this.#doubleBracket();
     }
     if (CLOSERS.has(word)) throw this.#unexpected();
-    const definition = /^(?:function[ \t]+)?([A-Za-z_][A-Za-z0-9_-]*)[ \t]*\([ \t]*\)/.exec(
-      this.#text.slice(this.#at, this.#at + 200),
-    );
+    const head = this.#text.slice(this.#at, this.#at + 200);
+    const definition =
+      /^(?:function[ \t]+)?([A-Za-z_][A-Za-z0-9_-]*)[ \t]*\([ \t]*\)/.exec(head) ??
+      (this.#bash ? /^function[ \t]+([A-Za-z_][A-Za-z0-9_-]*)(?=\s*\{)/.exec(head) : null);
     if (definition && !RESERVED.has(definition[1]!)) {
       this.#at += definition[0].length;
       this.#skipNewlines();
-      return { type: 'function', name: definition[1]!, body: this.#command() };
+      return { type: 'function', name: definition[1]!, body: this.#deeper(() => this.#command()) };
     }
     return this.#simple();
   }
@@ -193,6 +204,20 @@ class Parser {
   #for(): Command {
     this.#at += 3;
     this.#skipBlanks();
+    if (this.#bash && this.#peekIs('((')) {
+      const [init, condition, step] = this.#arithmeticSource(2, 3) ?? this.#fail();
+      this.#skipBlanks();
+      if (this.#peekIs(';')) this.#at++;
+      const body = this.#doGroup();
+      return {
+        type: 'count',
+        init: init!,
+        condition: condition!,
+        step: step!,
+        body,
+        redirects: this.#redirects(),
+      };
+    }
     const name = NAME.exec(this.#text.slice(this.#at, this.#at + 256))?.[0];
     if (!name) throw new SyntaxProblem('Bad for loop variable');
     this.#at += name.length;
@@ -208,6 +233,19 @@ class Parser {
     this.#skipBlanks();
     if (this.#peekIs(';')) this.#at++;
     return { type: 'for', name, words, body: this.#doGroup(), redirects: this.#redirects() };
+  }
+
+  /** The expression in `((…))` here, or its three parts; undefined, and nothing read, when it does not end so. */
+  #arithmeticSource(open: number, parts = 1): Word[] | undefined {
+    const end = this.#findArithmeticEnd(this.#at + open);
+    if (end < 0) return undefined;
+    const sources =
+      parts === 1
+        ? [this.#text.slice(this.#at + open, end)]
+        : this.#text.slice(this.#at + open, end).split(';');
+    if (sources.length !== parts) return undefined;
+    this.#at = end + 2;
+    return sources.map((source) => parseHereDocument(source, this.#depth));
   }
 
   #doGroup(): Script {
@@ -304,7 +342,7 @@ class Parser {
   }
 
   #redirect(): Redirect | undefined {
-    const match = /^(\d*)(&>>?|<<<|<<-?|<&|>&|>>|>\||<|>)/.exec(this.#text.slice(this.#at, this.#at + 12));
+    const match = /^(\d*)(&>>?|<<<|<<-?|<&|<>|>&|>>|>\||<|>)/.exec(this.#text.slice(this.#at, this.#at + 12));
     if (!match) return undefined;
     this.#at += match[0].length;
     const symbol = match[2]!;
@@ -420,7 +458,7 @@ class Parser {
   #dollar(parts: Word, quoted: boolean): void {
     const next = this.#text[this.#at + 1];
     if (next === '(' && this.#text[this.#at + 2] === '(') {
-      const end = this.#findArithmeticEnd();
+      const end = this.#findArithmeticEnd(this.#at + 3);
       if (end >= 0) {
         const source = this.#text.slice(this.#at + 3, end);
         this.#at = end + 2;
@@ -438,7 +476,7 @@ class Parser {
     }
     if (next === '{') {
       this.#at += 2;
-      parts.push(this.#braced(quoted));
+      parts.push(this.#deeper(() => this.#braced(quoted)));
       return;
     }
     const name =
@@ -461,7 +499,7 @@ class Parser {
       this.#at += length[0].length;
       return { type: 'parameter', name: length[1]!, operator: 'length', argument: undefined, quoted };
     }
-    const head = /^([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-])(:?[-=?+]|%%?|##?|\/\/?|:)?/.exec(rest);
+    const head = /^([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-])(:?[-=?+]|%%?|##?|\/\/?|\^\^?|,,?|:)?/.exec(rest);
     if (!head) throw new SyntaxProblem('Bad substitution');
     this.#at += head[0].length;
     const argument: Word = [];
@@ -479,9 +517,16 @@ class Parser {
     return { type: 'parameter', name: head[1]!, operator: head[2] ?? '', argument, quoted };
   }
 
+  #deeper<T>(parse: () => T): T {
+    if (++this.#depth > MAX_DEPTH) throw new SyntaxProblem('nesting too deep');
+    const result = parse();
+    this.#depth--;
+    return result;
+  }
+
   #nested(source: string): Script {
     if (this.#depth >= MAX_DEPTH) throw new SyntaxProblem('nesting too deep');
-    const parser = new Parser(source);
+    const parser = new Parser(source, this.#bash);
     parser.#depth = this.#depth + 1;
     const script = parser.list();
     parser.expectEnd();
@@ -496,10 +541,10 @@ class Parser {
     throw new SyntaxProblem('EOF in backquote substitution', true);
   }
 
-  /** Index of the `))` that closes the `$((` here, or -1. */
-  #findArithmeticEnd(): number {
+  /** Index of the `))` that closes the expression beginning at `start`, or -1. */
+  #findArithmeticEnd(start: number): number {
     let depth = 0;
-    for (let i = this.#at + 3; i < this.#text.length; i++) {
+    for (let i = start; i < this.#text.length; i++) {
       const c = this.#text[i];
       if (c === '(') depth++;
       else if (c === ')') {
@@ -588,7 +633,7 @@ class Parser {
 }
 
 function parseHereDocument(text: string, depth = 0): Word {
-  return new Parser(text).inQuotes(depth);
+  return new Parser(text, false).inQuotes(depth);
 }
 
 function redirectsOf(command: Command): Redirect[] | undefined {

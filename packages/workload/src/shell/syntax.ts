@@ -17,7 +17,7 @@ export interface Assignment {
 export interface Redirect {
   /** -1 for `&>`: both standard output and standard error. */
   fd: number;
-  operator: '<' | '>' | '>>' | '<&' | '>&' | '<<<' | '<<';
+  operator: '<' | '>' | '>>' | '<>' | '<&' | '>&' | '<<<' | '<<';
   target: Word;
 }
 
@@ -33,6 +33,8 @@ export type Command =
     }
   | { type: 'loop'; until: boolean; condition: Script; body: Script; redirects: Redirect[] }
   | { type: 'for'; name: string; words: Word[] | undefined; body: Script; redirects: Redirect[] }
+  | { type: 'count'; init: Word; condition: Word; step: Word; body: Script; redirects: Redirect[] }
+  | { type: 'arithmetic'; expression: Word; redirects: Redirect[] }
   | { type: 'case'; subject: Word; branches: { patterns: Word[]; body: Script }[]; redirects: Redirect[] }
   | { type: 'test'; words: Word[]; redirects: Redirect[] }
   | { type: 'function'; name: string; body: Command };

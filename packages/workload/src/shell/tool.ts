@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Sandbox } from '../types.ts';
 import type { Files } from './files.ts';
+import type { Processes } from './processes.ts';
 import type { Output } from './streams.ts';
 
 /** What a command of the built-in shell works with. */
@@ -17,12 +18,20 @@ export interface ToolContext {
   /** Current directory, absolute. */
   directory: string;
   sandbox: Sandbox;
+  processes: Processes;
   nowMs: () => number;
   random32: () => number;
   /** Runs another command with the same streams unless others are given; resolves to its exit code. */
   run(
     argv: readonly string[],
-    streams?: { stdin?: Readable; stdout?: Output; stderr?: Output; signal?: AbortSignal },
+    other?: {
+      stdin?: Readable;
+      stdout?: Output;
+      stderr?: Output;
+      signal?: AbortSignal;
+      /** Replaces the environment. */
+      environment?: Readonly<Record<string, string>>;
+    },
   ): Promise<number>;
 }
 
