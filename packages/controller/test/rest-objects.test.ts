@@ -457,6 +457,30 @@ test('events have two faces', async () => {
   expect(selected.json.items).toHaveLength(1);
 });
 
+test('an in-process watch tells of an object before its changes, even those its own handler makes', async () => {
+  const { api, store } = server;
+  const events: string[] = [];
+  for (const name of ['w1', 'w2']) {
+    await api.create('limitranges', {
+      apiVersion: 'v1',
+      kind: 'LimitRange',
+      metadata: { name, namespace: 'default' },
+      spec: { limits: [] },
+    });
+  }
+  const stop = api.watch<{ metadata: { name: string; labels?: object } }>(
+    'limitranges',
+    ({ type, object }) => {
+      events.push(`${type} ${object.metadata.name}`);
+      if (type !== 'ADDED' || object.metadata.name !== 'w1') return;
+      void api.patch('limitranges', 'default', 'w2', { metadata: { labels: { a: 'b' } } });
+      store.flush();
+    },
+  );
+  expect(events).toEqual(['ADDED w1', 'ADDED w2', 'MODIFIED w2']);
+  stop();
+});
+
 test('the in-process face obeys the same rules', async () => {
   const { api } = server;
   const events: string[] = [];

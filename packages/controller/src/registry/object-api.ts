@@ -128,19 +128,14 @@ export class ObjectApi implements Api {
   watch<T>(resource: string, handler: (event: ApiEvent<T>) => void): () => void {
     const key = this.#storeKey(resource);
     this.store.flush();
-    let stopped = false;
-    const stop = this.store.watch({ resource: key }, ({ type, object, previous }) => {
+    const since = this.store.committedRevision;
+    for (const object of this.store.list(key)) handler({ type: 'ADDED', object: object as T });
+    // What handlers have committed meanwhile is replayed, so that nobody hears of a change before the object.
+    return this.store.watch({ resource: key, since }, ({ type, object, previous }) => {
       const event: ApiEvent<T> = { type, object: object as T };
       if (previous !== undefined) event.previous = previous as T;
       handler(event);
     });
-    for (const object of this.store.list(key)) {
-      if (!stopped) handler({ type: 'ADDED', object: object as T });
-    }
-    return () => {
-      stopped = true;
-      stop();
-    };
   }
 
   /** The newest object in the version of `type`. Throws 404. */
