@@ -133,6 +133,28 @@ export async function bringUp(
   }
 }
 
+/** Names of the lab's processes that should run and do not. */
+export function missingProcesses(paths: LabPaths, lab: Lab): string[] {
+  const running = new Set(runningProcesses(paths).map((record) => record.name));
+  return ['controller', ...lab.nodes.map((node) => node.name)].filter((name) => !running.has(name));
+}
+
+/** Starts what is missing of a lab that partly runs, and waits until all of it is up. What runs is left alone. */
+export async function bringBack(
+  paths: LabPaths,
+  lab: Lab,
+  missing: readonly string[],
+  progress: Progress,
+  timeoutMs: number,
+): Promise<void> {
+  progress.stage(`Starting ${missing.join(', ')} again`);
+  for (const name of missing) {
+    const node = lab.nodes.find((candidate) => candidate.name === name);
+    startProcess(paths, name, node ? agentArgv(paths, node) : controllerArgv(paths));
+  }
+  await waitUntilUp(paths, lab, progress, new AbortController().signal, timeoutMs);
+}
+
 const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
 async function waitUntilUp(

@@ -1,7 +1,6 @@
-import { Complaint } from '../complaint.ts';
 import { knownLabs, labPaths, readLab } from '../home.ts';
-import { readLabFile } from '../lab-file.ts';
-import { bringUp, freeLoopback, runningProcesses } from '../lab-lifecycle.ts';
+import { type Lab, readLabFile } from '../lab-file.ts';
+import { bringBack, bringUp, freeLoopback, missingProcesses, runningProcesses } from '../lab-lifecycle.ts';
 import { type OutputFormat, printJson, say } from '../output.ts';
 import { startProgress } from '../progress.ts';
 
@@ -21,19 +20,15 @@ export async function up(options: UpOptions): Promise<void> {
   const known = knownLabs().includes(lab.name);
   const running = runningProcesses(paths);
 
-  if (running.some((record) => record.name === 'controller')) {
+  if (known && running.length > 0) {
     const was = readLab(paths);
+    const missing = missingProcesses(paths, was);
+    if (missing.length === 0) return sayAlreadyUp(was, paths.kubeconfig, options.output);
+    const progress = startProgress(options.output === 'json');
+    await bringBack(paths, was, missing, progress, options.timeout * 1000);
     if (options.output === 'json')
-      return printJson({ lab: lab.name, alreadyUp: true, kubeconfig: paths.kubeconfig });
-    say(
-      `Lab "${lab.name}" is already up: ${was.nodes.length} nodes, mode ${was.mode}. "podwire down" stops it, "podwire status" shows it.`,
-    );
-    return;
-  }
-  if (running.length > 0) {
-    throw new Complaint(
-      `Cannot start lab "${lab.name}": ${running.map((r) => r.name).join(', ')} still run without a controller; "podwire down" clears them`,
-    );
+      return printJson({ lab: lab.name, started: missing, kubeconfig: paths.kubeconfig });
+    return progress.done(`Lab "${lab.name}" is whole again: ${missing.join(', ')} started`);
   }
   // State that "down --keep" or a crash left: go on with the same objects and addresses.
   if (known) lab = { ...readLab(paths), ...(options.mode && { mode: lab.mode }) };
@@ -62,6 +57,12 @@ export async function up(options: UpOptions): Promise<void> {
     `Lab "${lab.name}": ${lab.nodes.length} nodes Ready and DNS answering after ${seconds.toFixed(2)} s`,
   );
   say(`export KUBECONFIG=${paths.kubeconfig}`);
+}
+
+function sayAlreadyUp(lab: Lab, kubeconfig: string, output: OutputFormat): void {
+  const text = `Lab "${lab.name}" is already up: ${lab.nodes.length} nodes, mode ${lab.mode}. "podwire down" stops it, "podwire status" shows it.`;
+  if (output === 'json') printJson({ lab: lab.name, alreadyUp: true, kubeconfig });
+  else say(text);
 }
 
 function withLoopback(name: string, options: UpOptions) {
