@@ -47,7 +47,7 @@ export class TablesFeed {
     this.#tables = compileTables(
       {
         nodeName,
-        mode: settings.mode,
+        mode: serviceMode(state.get<Node>('nodes', '', nodeName)) ?? settings.mode,
         vni: settings.vni,
         mtu: settings.mtu,
         clusterCidrs: settings.podCIDRs,
@@ -61,6 +61,15 @@ export class TablesFeed {
     );
     return this.#tables;
   }
+}
+
+/**
+ * The mode one node runs in, when its Node says another than the lab's: `kubectl annotate node node-1
+ * podwire.dev/service-mode=ebpf`. Connections keep the backend that conntrack holds for them.
+ */
+function serviceMode(node: Node | undefined): ClusterSettings['mode'] | undefined {
+  const wanted = node?.metadata?.annotations?.['podwire.dev/service-mode'];
+  return wanted === 'iptables' || wanted === 'ebpf' ? wanted : undefined;
 }
 
 function nodeFacts({ metadata, spec, status }: Node): string {

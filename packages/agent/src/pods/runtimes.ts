@@ -50,7 +50,7 @@ export async function createRuntime(pod: Pod, parts: RuntimeParts): Promise<PodR
     });
   }
   const attachment = attach();
-  if (context.settings.mode !== 'ebpf') return embeddedRuntime(context, pod, attachment, undefined);
+  // It translates nothing while the node runs another mode, so that a node can change its mode under its pods.
   const { createSocketLb } = await import('@podwire/dataplane/socket-lb');
   const { nowMs, random32 } = context;
   const lb = createSocketLb({ pipeline, nowMs, random32, netnsCookie: attachment.id });
