@@ -87,6 +87,9 @@ export function agentMetrics(sources: MetricSources): string {
     single('podwire_sync_revision', 'gauge', 'Revision of the state in use.', sources.revision()),
     single('podwire_tables_epoch', 'gauge', 'Number of table snapshots.', datapath.tables.epoch),
     single('process_resident_memory_bytes', 'gauge', 'Resident memory.', memory.rss),
+    single('nodejs_heap_size_used_bytes', 'gauge', 'Heap in use.', memory.heapUsed),
+    single('nodejs_heap_size_total_bytes', 'gauge', 'Heap reserved.', memory.heapTotal),
+    single('nodejs_external_memory_bytes', 'gauge', 'Memory of buffers and native objects.', memory.external),
     single('process_cpu_seconds_total', 'counter', 'Processor time.', (cpu.user + cpu.system) / 1e6),
   ]);
 }

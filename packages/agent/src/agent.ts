@@ -32,6 +32,7 @@ import type { AgentLog, PodContext } from './pods/pod-context.ts';
 import { PodManager } from './pods/pod-manager.ts';
 import { createRuntime } from './pods/runtimes.ts';
 import { probeSource } from './probe-sources.ts';
+import { ProbePace } from './probes/prober.ts';
 import { TokenSource } from './service-account-tokens.ts';
 import { TablesFeed } from './tables-feed.ts';
 import type { SetTimer } from './timer.ts';
@@ -190,6 +191,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     log,
     clusterCaPem: caPem,
     serviceAccountToken: (namespace, account) => tokens.get(namespace, account),
+    pace: new ProbePace(),
     images: new Set(),
     counters,
     createRuntime: (pod) =>

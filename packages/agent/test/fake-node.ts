@@ -11,6 +11,7 @@ import { EventRecorder } from '../src/events.ts';
 import type { HostStack } from '../src/host-stack.ts';
 import type { PodContext } from '../src/pods/pod-context.ts';
 import type { PodRuntime } from '../src/pods/pod-runtime.ts';
+import { ProbePace } from '../src/probes/prober.ts';
 import { FakeClock, seededRandom32 } from './fake-clock.ts';
 
 /** State that tests write by hand. */
@@ -131,6 +132,7 @@ export class FakeNode {
       log: { debug() {}, info() {}, warn() {}, error: (fields, message) => console.error(message, fields) },
       clusterCaPem: 'CA',
       serviceAccountToken: () => 'token',
+      pace: new ProbePace(),
       images: new Set(),
       counters: { containerRestarts: 0 },
       createRuntime: async () => this.#createRuntime(),

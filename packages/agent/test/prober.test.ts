@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ProbeKind, type ProbeResult, Prober, probeTimes } from '../src/probes/prober.ts';
+import { type ProbeKind, ProbePace, type ProbeResult, Prober, probeTimes } from '../src/probes/prober.ts';
 import { FakeClock } from './fake-clock.ts';
 
 function start(kind: ProbeKind, probe: object, results: boolean[], delayScale = 1) {
@@ -12,6 +12,7 @@ function start(kind: ProbeKind, probe: object, results: boolean[], delayScale = 
     probe,
     delayScale,
     setTimer: clock.setTimer,
+    pace: new ProbePace(),
     attempt: async (): Promise<ProbeResult> => {
       attemptsAt.push(clock.nowMs());
       const ok = results.length > 1 ? results.shift()! : results[0]!;
@@ -98,6 +99,7 @@ describe('a probe', () => {
       probe: { periodSeconds: 1 },
       delayScale: 1,
       setTimer: clock.setTimer,
+      pace: new ProbePace(),
       attempt: () => Promise.reject(new Error('broken')),
       onFailure: (message) => failures.push(message),
       onVerdict: () => {},
@@ -108,5 +110,37 @@ describe('a probe', () => {
     prober.stop();
     await clock.advance(5000);
     expect(failures).toHaveLength(2);
+  });
+
+  it('that succeeds is stretched where the node runs many, and one that fails is not', async () => {
+    const pace = new ProbePace();
+    const leave = Array.from({ length: 20 }, () => pace.enter(100));
+    expect(pace.factor).toBe(4);
+    const clock = new FakeClock(0);
+    const attemptsAt: number[] = [];
+    let ok = false;
+    const prober = new Prober({
+      kind: 'readiness',
+      probe: { periodSeconds: 10, failureThreshold: 2 },
+      delayScale: 1,
+      pace,
+      setTimer: clock.setTimer,
+      attempt: async () => {
+        attemptsAt.push(clock.nowMs());
+        return { ok, message: '' };
+      },
+      onFailure: () => {},
+      onVerdict: () => {},
+    });
+    prober.start();
+    await clock.advance(10_000);
+    ok = true;
+    await clock.advance(50_400);
+    ok = false;
+    await clock.advance(60_000);
+    expect(attemptsAt).toEqual([0, 10_000, 20_000, 60_020, 100_040, 110_040, 120_040]);
+    prober.stop();
+    for (const each of leave) each();
+    expect(pace.factor).toBe(1);
   });
 });

@@ -340,6 +340,7 @@ export class PodContainer {
       delayScale: context.settings.probeDelayScale,
       attempt: (timeoutMs) => attemptProbe(probe, target, timeoutMs),
       setTimer: context.setTimer,
+      pace: context.pace,
       onFailure: (message) => this.#event('Warning', 'Unhealthy', `${title} probe failed: ${message}`),
       onVerdict: (ok) => {
         if (kind === 'readiness') this.status.ready = ok;

@@ -5,6 +5,7 @@ import type { ClusterSettings, Report, SyncState } from '@podwire/sync/types';
 import type { Pod } from 'kubernetes-types/core/v1.js';
 import type { EventRecorder } from '../events.ts';
 import type { HostStack } from '../host-stack.ts';
+import type { ProbePace } from '../probes/prober.ts';
 import type { SetTimer } from '../timer.ts';
 import type { NodeResources } from './downward.ts';
 import type { PodRuntime } from './pod-runtime.ts';
@@ -24,6 +25,7 @@ export interface PodContext {
   readonly log: AgentLog;
   readonly clusterCaPem: string;
   readonly serviceAccountToken: (namespace: string, serviceAccount: string) => string;
+  readonly pace: ProbePace;
   /** Images that a container of this node has used. */
   readonly images: Set<string>;
   readonly counters: { containerRestarts: number };

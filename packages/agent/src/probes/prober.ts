@@ -23,6 +23,34 @@ export interface ProberOptions {
   /** The probe's standing has changed, or is known for the first time. */
   readonly onVerdict: (ok: boolean) => void;
   readonly setTimer: (fn: () => void, delayMs: number) => { cancel(): void };
+  /** Shared by the probers of a node. */
+  readonly pace: ProbePace;
+}
+
+/**
+ * Probes a node runs in a second, more or less, while all is well. Scaled periods are short, and each probe is a real
+ * connection: where the containers ask for more than this, those that succeed wait longer, all by the same factor.
+ */
+const PROBES_PER_SECOND = 50;
+
+/** How much the steady probes of a node are stretched. */
+export class ProbePace {
+  #perSecond = 0;
+
+  get factor(): number {
+    return Math.max(1, this.#perSecond / PROBES_PER_SECOND);
+  }
+
+  /** Takes a prober in; the result takes it out again. */
+  enter(periodMs: number): () => void {
+    const perSecond = 1000 / periodMs;
+    this.#perSecond += perSecond;
+    let isIn = true;
+    return () => {
+      if (isIn) this.#perSecond -= perSecond;
+      isIn = false;
+    };
+  }
 }
 
 /** A probe period is never scaled below this: a node runs hundreds of probes. */
@@ -50,6 +78,7 @@ export class Prober {
   #lastOk: boolean | undefined;
   #verdict: boolean | undefined;
   #stopped = false;
+  #leave: () => void = () => {};
 
   constructor(options: ProberOptions) {
     this.#options = options;
@@ -58,11 +87,13 @@ export class Prober {
 
   /** Begins after initialDelaySeconds, counted from now: call it when the container has started. */
   start(): void {
+    this.#leave = this.#options.pace.enter(this.#times.periodMs);
     this.#schedule(this.#times.initialDelayMs);
   }
 
   stop(): void {
     this.#stopped = true;
+    this.#leave();
     this.#timer?.cancel();
   }
 
@@ -89,6 +120,7 @@ export class Prober {
       // A startup probe has done its work once it succeeded; after a failure the container is restarted.
       if (this.#options.kind === 'startup' || (this.#options.kind === 'liveness' && !result.ok)) this.stop();
     }
-    this.#schedule(this.#times.periodMs);
+    const isSteady = this.#verdict === true && result.ok;
+    this.#schedule(this.#times.periodMs * (isSteady ? this.#options.pace.factor : 1));
   }
 }
