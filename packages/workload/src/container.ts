@@ -83,7 +83,7 @@ export function startContainer(
 ): RunningContainer {
   const terminate = new AbortController();
   const kill = new AbortController();
-  const files = new Files([], spec.files);
+  const files = new Files([], spec.files, imageFiles(sandbox));
   const processes = new Processes();
   const shell = (signal: AbortSignal): Shell =>
     new Shell(
@@ -157,6 +157,18 @@ export function startContainer(
       return process.ended;
     },
   };
+}
+
+/** What programs look for in any image and on any kernel. */
+function imageFiles(sandbox: Sandbox): Map<string, string> {
+  return new Map([
+    ['/etc/os-release', 'NAME="Podwire"\nID=podwire\nPRETTY_NAME="Podwire built-in container"\n'],
+    ['/etc/passwd', 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n'],
+    ['/etc/nsswitch.conf', 'hosts: files dns\n'],
+    ['/sys/class/net/eth0/address', `${sandbox.interfaceMac}\n`],
+    ['/sys/class/net/eth0/mtu', `${sandbox.mtu}\n`],
+    ['/sys/class/net/eth0/operstate', 'up\n'],
+  ]);
 }
 
 async function runCommand(shell: Shell, pid: number, argv: string[], io: ExecStreams): Promise<number> {

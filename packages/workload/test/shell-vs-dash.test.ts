@@ -1,8 +1,8 @@
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { Files } from '../src/shell/files.ts';
 import { Shell } from '../src/shell/interpreter.ts';
 import { Processes } from '../src/shell/processes.ts';
@@ -38,7 +38,11 @@ async function runBuiltIn(script: string): Promise<{ stdout: string; code: numbe
     () => {},
     (pid) => {
       shell.pid = pid;
-      return shell.runProcess(script, { stdin: emptyInput(), stdout: outputTo(stdout), stderr: outputTo(stderr) });
+      return shell.runProcess(script, {
+        stdin: emptyInput(),
+        stdout: outputTo(stdout),
+        stderr: outputTo(stderr),
+      });
     },
   ).ended;
   const code = await ended;
@@ -48,25 +52,48 @@ async function runBuiltIn(script: string): Promise<{ stdout: string; code: numbe
   return { stdout: out.toString(), code, stderr: err.toString() };
 }
 
-function runDash(script: string): { stdout: string; code: number | null } {
-  const directory = mkdtempSync(join(tmpdir(), 'podwire-shell-'));
-  try {
-    const { stdout, status } = spawnSync('dash', ['-c', script], {
-      cwd: directory,
-      env: { HOME: '/root', PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' },
-      encoding: 'utf8',
-      input: '',
-      timeout: 10_000,
-    });
-    return { stdout, code: status };
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+interface Outcome {
+  stdout: string;
+  code: number;
 }
 
+function runDash(script: string): Promise<Outcome> {
+  const directory = mkdtempSync(join(tmpdir(), 'podwire-shell-'));
+  return new Promise((resolve) => {
+    const child = execFile(
+      'dash',
+      ['-c', script],
+      {
+        cwd: directory,
+        env: { HOME: '/root', PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' },
+        timeout: 10_000,
+      },
+      (error, stdout) => {
+        rmSync(directory, { recursive: true, force: true });
+        resolve({ stdout, code: error ? Number(error.code) : 0 });
+      },
+    );
+    child.stdin!.end();
+  });
+}
+
+const PARALLEL = 8;
+
 describe.skipIf(!hasDash)('the built-in shell and dash agree on', () => {
-  test.each([...SHELL_SCRIPTS, ...TOOL_SCRIPTS])('%s', async (script) => {
+  const scripts = [...SHELL_SCRIPTS, ...TOOL_SCRIPTS];
+  const wanted = new Map<string, Outcome>();
+
+  beforeAll(async () => {
+    const left = [...scripts];
+    const worker = async (): Promise<void> => {
+      for (let script = left.pop(); script !== undefined; script = left.pop())
+        wanted.set(script, await runDash(script));
+    };
+    await Promise.all(Array.from({ length: PARALLEL }, worker));
+  });
+
+  test.each(scripts)('%s', async (script) => {
     const ours = await runBuiltIn(script);
-    expect({ stdout: ours.stdout, code: ours.code }, `stderr: ${ours.stderr}`).toEqual(runDash(script));
+    expect({ stdout: ours.stdout, code: ours.code }, `stderr: ${ours.stderr}`).toEqual(wanted.get(script));
   });
 });

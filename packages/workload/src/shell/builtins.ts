@@ -249,8 +249,8 @@ const changeDirectory: Builtin = async (shell, argv, streams) => {
 const source: Builtin = async (shell, argv, streams) => {
   const content = shell.files.read(posix.resolve(shell.directory, argv[1] ?? ''));
   if (!content) {
-    await complain(streams, `${shell.name}: 1: .: ${argv[1] ?? ''}: not found`);
-    return 127;
+    await complain(streams, `${shell.name}: 1: .: cannot open ${argv[1] ?? ''}: No such file`);
+    throw new ShellExit(2);
   }
   return shell.runText(content.toString('utf8'), streams);
 };
@@ -290,6 +290,7 @@ const shellCommand: Builtin = async (shell, argv, streams) => {
   child.name = posix.basename(argv[0]!);
   for (const option of 'eux') if (flags.includes(option)) child.options.add(option);
   if (flags.includes('c')) {
+    child.scriptName = argv[at + 1];
     child.positional = argv.slice(at + 2);
     return child.runProcess(argv[at] ?? '', streams);
   }
@@ -299,6 +300,7 @@ const shellCommand: Builtin = async (shell, argv, streams) => {
       await complain(streams, `${argv[0]}: 0: cannot open ${argv[at]}: No such file`);
       return 127;
     }
+    child.scriptName = argv[at];
     child.positional = argv.slice(at + 1);
     return child.runProcess(content.toString('utf8'), streams);
   }

@@ -1,29 +1,36 @@
 import { posix } from 'node:path';
 
 /**
- * A container's files: what is mounted, read through so that updates show, plus what its commands write. Held in
- * memory, bounded, gone with the container.
+ * A container's files: what its image has, what is mounted, read through so that updates show, and what its commands
+ * write. Held in memory, bounded, gone with the container.
  */
 export class Files {
   readonly #files = new Map<string, Buffer>();
-  readonly #directories = new Set<string>(['/', '/tmp', '/etc', '/root', '/home', '/var', '/usr', '/bin']);
+  readonly #directories = new Set(DIRECTORIES);
   readonly #mounted: ReadonlyMap<string, string>;
+  readonly #image: ReadonlyMap<string, string>;
   #bytes = 0;
 
   constructor(
     initial: Iterable<readonly [string, string | Uint8Array]> = [],
     mounted: ReadonlyMap<string, string> = new Map(),
+    image: ReadonlyMap<string, string> = new Map(),
   ) {
     this.#mounted = mounted;
+    this.#image = image;
+    for (const path of image.keys()) this.makeDirectory(posix.dirname(path));
     for (const path of mounted.keys()) this.makeDirectory(posix.dirname(path));
-    for (const [path, content] of initial) this.write(path, Buffer.from(content as Uint8Array));
+    for (const [path, content] of initial) {
+      this.makeDirectory(posix.dirname(path));
+      this.write(path, Buffer.from(content as Uint8Array));
+    }
   }
 
   read(path: string): Buffer | undefined {
     if (path === '/dev/null') return Buffer.alloc(0);
     const own = this.#files.get(path);
     if (own) return own;
-    const mounted = this.#mounted.get(path);
+    const mounted = this.#mounted.get(path) ?? this.#image.get(path);
     return mounted === undefined ? undefined : Buffer.from(mounted);
   }
 
@@ -36,8 +43,7 @@ export class Files {
     const bytes = this.#bytes - (this.#files.get(path)?.length ?? 0) + next.length;
     if (bytes > MAX_BYTES || (!before && this.#files.size >= MAX_FILES))
       throw new Error('No space left on device');
-    for (let parent = posix.dirname(path); !this.#directories.has(parent); parent = posix.dirname(parent))
-      this.#directories.add(parent);
+    if (!this.#directories.has(posix.dirname(path))) throw new Error('No such file or directory');
     this.#bytes = bytes;
     this.#files.set(path, next);
   }
@@ -48,7 +54,11 @@ export class Files {
 
   exists(path: string): boolean {
     return (
-      path === '/dev/null' || this.#files.has(path) || this.#mounted.has(path) || this.#directories.has(path)
+      path === '/dev/null' ||
+      this.#files.has(path) ||
+      this.#mounted.has(path) ||
+      this.#image.has(path) ||
+      this.#directories.has(path)
     );
   }
 
@@ -84,13 +94,23 @@ export class Files {
   list(path: string): string[] {
     const prefix = path === '/' ? '/' : `${path}/`;
     const names = new Set<string>();
-    for (const name of [...this.#files.keys(), ...this.#mounted.keys(), ...this.#directories]) {
+    for (const name of [
+      ...this.#files.keys(),
+      ...this.#mounted.keys(),
+      ...this.#image.keys(),
+      ...this.#directories,
+    ]) {
       if (name.startsWith(prefix) && name.length > prefix.length)
         names.add(name.slice(prefix.length).split('/')[0]!);
     }
     return [...names].sort();
   }
 }
+
+const DIRECTORIES =
+  '/ /bin /dev /etc /home /mnt /opt /proc /root /run /sbin /srv /sys /tmp /usr /usr/bin /usr/local /usr/local/bin /usr/share /usr/share/nginx /usr/share/nginx/html /var /var/lib /var/log /var/run /var/tmp'.split(
+    ' ',
+  );
 
 const MAX_BYTES = 16 * 2 ** 20;
 const MAX_FILES = 4_096;

@@ -73,6 +73,8 @@ export class ShellExit {
 export class Shell implements ExpansionHost {
   readonly host: ShellHost;
   name: string;
+  /** `$0` where it is not the shell's own name. */
+  scriptName: string | undefined;
   pid = 1;
   signal: AbortSignal;
   readonly variables: Map<string, string>;
@@ -96,6 +98,8 @@ export class Shell implements ExpansionHost {
   /** Commands whose failure `set -e` must not act on: conditions and all but the last of && and ||. */
   #tested = 0;
   #streams: Streams | undefined;
+  /** Of the last command substitution. */
+  #substitutedCode: number | undefined;
 
   constructor(
     host: ShellHost,
@@ -148,7 +152,7 @@ export class Shell implements ExpansionHost {
       case '-':
         return [...this.options].join('');
       case '0':
-        return this.name;
+        return this.scriptName ?? this.name;
       case 'RANDOM':
         return String(this.host.random32() % 32_768);
       case 'PWD':
@@ -199,6 +203,7 @@ export class Shell implements ExpansionHost {
     for (const [name, body] of this.functions) copy.functions.set(name, body);
     for (const option of this.options) copy.options.add(option);
     for (const name of this.readonlyNames) copy.readonlyNames.add(name);
+    copy.scriptName = this.scriptName;
     copy.pid = this.pid;
     copy.lastJob = this.lastJob;
     copy.lastCode = this.lastCode;
@@ -217,6 +222,7 @@ export class Shell implements ExpansionHost {
     const output = await readAll(pipe, this.signal);
     pipe.destroy();
     this.lastCode = await running;
+    this.#substitutedCode = this.lastCode;
     return output.toString('utf8').replaceAll('\0', '');
   }
 
@@ -272,7 +278,7 @@ export class Shell implements ExpansionHost {
   /** Runs a script as a whole process would: `exit`, a closed pipe and an interrupt become its code. */
   async runToEnd(script: Script, streams: Streams): Promise<number> {
     try {
-      return await this.run(script, { ...streams });
+      return await this.run(script, streams);
     } catch (error) {
       return this.endOf(error, streams);
     }
@@ -419,8 +425,11 @@ export class Shell implements ExpansionHost {
     switch (command.type) {
       case 'group':
         return this.run(command.body, streams);
-      case 'subshell':
-        return this.subshell().runToEnd(command.body, streams);
+      case 'subshell': {
+        const shell = this.subshell();
+        const own = { ...streams };
+        return shell.finish(await shell.runToEnd(command.body, own), own);
+      }
       case 'if':
         for (const { condition, body } of command.branches) {
           if ((await this.#condition(condition, streams)) === 0) return this.run(body, streams);
@@ -530,9 +539,8 @@ export class Shell implements ExpansionHost {
   }
 
   async #simple(command: Extract<Command, { type: 'simple' }>, streams: Streams): Promise<number> {
+    this.#substitutedCode = undefined;
     const argv = await expandWords(command.words, this);
-    // A command substitution in an assignment alone sets the code of the whole command.
-    if (argv.length === 0) this.lastCode = 0;
     const assignments: [string, string][] = [];
     for (const { name, value } of command.assignments)
       assignments.push([name, await expandToString(value, this)]);
@@ -553,7 +561,8 @@ export class Shell implements ExpansionHost {
       }
       if (argv.length === 0) {
         for (const [name, value] of assignments) this.setVariable(name, value);
-        return this.lastCode;
+        // A command substitution in an assignment alone sets the code of the whole command.
+        return this.#substitutedCode ?? 0;
       }
       return await this.#call(argv, assignments, redirected.streams);
     } finally {

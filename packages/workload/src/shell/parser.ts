@@ -91,6 +91,13 @@ class Parser {
     return script;
   }
 
+  /** A list that may not be empty. */
+  #commands(): Script {
+    const script = this.list();
+    if (script.length === 0) throw this.#unexpected();
+    return script;
+  }
+
   #andOr(): AndOr {
     const item: AndOr = { first: this.#pipeline(), rest: [], background: false };
     for (;;) {
@@ -137,7 +144,7 @@ class Parser {
     }
     if (this.#peekIs('(')) {
       this.#at++;
-      const body = this.list();
+      const body = this.#commands();
       this.#skipNewlines();
       this.#expect(')');
       return { type: 'subshell', body, redirects: this.#redirects() };
@@ -146,7 +153,7 @@ class Parser {
     switch (word) {
       case '{': {
         this.#at++;
-        const body = this.list();
+        const body = this.#commands();
         this.#expectWord('}');
         return { type: 'group', body, redirects: this.#redirects() };
       }
@@ -155,7 +162,7 @@ class Parser {
       case 'while':
       case 'until': {
         this.#at += word.length;
-        const condition = this.list();
+        const condition = this.#commands();
         const body = this.#doGroup();
         return { type: 'loop', until: word === 'until', condition, body, redirects: this.#redirects() };
       }
@@ -184,9 +191,9 @@ class Parser {
     const branches: { condition: Script; body: Script }[] = [];
     let otherwise: Script | undefined;
     for (;;) {
-      const condition = this.list();
+      const condition = this.#commands();
       this.#expectWord('then');
-      branches.push({ condition, body: this.list() });
+      branches.push({ condition, body: this.#commands() });
       const next = this.#peekWord();
       if (next === 'elif') {
         this.#at += 4;
@@ -194,7 +201,7 @@ class Parser {
       }
       if (next === 'else') {
         this.#at += 4;
-        otherwise = this.list();
+        otherwise = this.#commands();
       }
       this.#expectWord('fi');
       return { type: 'if', branches, otherwise, redirects: this.#redirects() };
@@ -251,7 +258,7 @@ class Parser {
   #doGroup(): Script {
     this.#skipNewlines();
     this.#expectWord('do');
-    const body = this.list();
+    const body = this.#commands();
     this.#expectWord('done');
     return body;
   }

@@ -113,7 +113,8 @@ async function openOne(
     if (operator === '>' || !shell.files.exists(path)) shell.files.write(path, new Uint8Array(0));
     else if (shell.files.isDirectory(path)) throw new Error('Is a directory');
   } catch (error) {
-    return `cannot create ${text}: ${(error as Error).message}`;
+    const why = (error as Error).message.replace(/^No such.*/, 'Directory nonexistent');
+    return `cannot create ${text}: ${why}`;
   }
   const output = fileOutput(shell, path);
   if (fd === -1) {

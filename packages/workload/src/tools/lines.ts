@@ -7,7 +7,7 @@ import { forEachInput, withUsage } from './tool-files.ts';
 
 /** `-5` means `-n 5` to head and tail. */
 function withNumberOption(args: readonly string[]): string[] {
-  return args.map((argument) => argument.replace(/^-(\d+)$/, '-n$1'));
+  return args.map((argument, index) => (index === 0 ? argument.replace(/^-(\d+)$/, '-n$1') : argument));
 }
 
 async function titled(
