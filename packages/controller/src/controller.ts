@@ -63,7 +63,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
   const serverAddress = `${hostName.includes(':') ? `[${hostName}]` : hostName}:${port}`;
   const url = `https://${serverAddress}`;
 
-  const pki = openPki({
+  const pki = await openPki({
     directory: join(stateDir, 'pki'),
     serverNames: serverNames(options),
     nowMs,

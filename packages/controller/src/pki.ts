@@ -3,12 +3,13 @@ import {
   createPublicKey,
   generateKeyPairSync,
   type KeyObject,
+  type webcrypto,
   X509Certificate,
 } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ipVersionOf } from '@podwire/wire/address';
-import { type CertificateRequest, issueCertificate, type Subject } from './pki/certificate.ts';
+import type { CertificateRequest, Subject } from './pki/certificate.ts';
 
 const DAY_MS = 86_400_000;
 const LIFETIME_MS = 3650 * DAY_MS;
@@ -38,10 +39,14 @@ export interface Pki {
   /** Signs the tokens of service accounts. */
   serviceAccountKey: Buffer;
   /**
-   * A certificate for an agent's HTTPS endpoint, in PEM. `publicKeySpki` is DER. Throws an Error with one line when the key is not
-   * P-256.
+   * A certificate for an agent's HTTPS endpoint, in PEM. `publicKeySpki` is DER. Rejects with an Error of one line when the key is
+   * not P-256.
    */
-  issueNodeCertificate(node: { name: string; addresses: readonly string[]; publicKeySpki: Buffer }): string;
+  issueNodeCertificate(node: {
+    name: string;
+    addresses: readonly string[];
+    publicKeySpki: Buffer;
+  }): Promise<string>;
 }
 
 export interface PkiOptions {
@@ -54,13 +59,13 @@ export interface PkiOptions {
 }
 
 /** Reads the cluster's credentials, or makes them when there are none. A directory is either whole or not there. */
-export function openPki(options: PkiOptions): Pki {
+export async function openPki(options: PkiOptions): Promise<Pki> {
   const { directory } = options;
   const next = `${directory}.next`;
   rmSync(next, { recursive: true, force: true });
   if (!existsSync(directory)) {
     mkdirSync(next, { recursive: true, mode: 0o700 });
-    makeAll(next, options);
+    await makeAll(next, options);
     renameSync(next, directory);
   }
   const read = (file: string): string => readFileSync(join(directory, file), 'utf8');
@@ -73,8 +78,8 @@ export function openPki(options: PkiOptions): Pki {
   let server = keyed('apiserver');
   if (!serves(server.certPem, options)) {
     // The key stays: a crash between two files would else leave a pair that does not match.
-    const publicKeySpki = spkiOf(createPrivateKey(server.keyPem));
-    const certPem = issue(options, authorityKey, serverRequest(options, publicKeySpki));
+    const publicKey = createPublicKey(createPrivateKey(server.keyPem));
+    const certPem = await issue(options, authorityKey, serverRequest(options, publicKey));
     writeFile(join(directory, 'apiserver.crt'), certPem, 0o644);
     server = { certPem, keyPem: server.keyPem };
   }
@@ -85,18 +90,13 @@ export function openPki(options: PkiOptions): Pki {
     kubeletClient: keyed('apiserver-kubelet-client'),
     token: read('token').trim(),
     serviceAccountKey: Buffer.from(read('sa.key'), 'base64url'),
-    issueNodeCertificate({ name, addresses, publicKeySpki }) {
-      const subject = { organization: 'system:nodes', commonName: `system:node:${name}` };
-      const usable = onP256(publicKeySpki);
-      if (usable === undefined)
+    async issueNodeCertificate({ name, addresses, publicKeySpki }) {
+      const publicKey = p256Key(publicKeySpki);
+      if (publicKey === undefined)
         throw new Error(`Cannot certify node "${name}": its public key is not P-256 SPKI in DER`);
+      const subject = { organization: 'system:nodes', commonName: `system:node:${name}` };
       const names = [name, ...addresses];
-      return issue(options, authorityKey, {
-        subject,
-        publicKeySpki: usable,
-        usage: 'server and client',
-        names,
-      });
+      return issue(options, authorityKey, { subject, publicKey, usage: 'server and client', names });
     },
   };
 }
@@ -133,50 +133,67 @@ export function writeFile(path: string, text: string, mode: number): void {
   renameSync(next, path);
 }
 
-function makeAll(directory: string, options: PkiOptions): void {
+async function makeAll(directory: string, options: PkiOptions): Promise<void> {
   const write = (file: string, text: string, mode: number): void =>
     writeFileSync(join(directory, file), text, { mode });
-  const writePair = (
-    name: string,
-    authority: KeyObject | undefined,
-    request: (publicKeySpki: Buffer) => Asked,
-  ): KeyObject => {
-    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    write(`${name}.crt`, issue(options, authority ?? privateKey, request(spkiOf(privateKey))), 0o644);
-    write(`${name}.key`, privateKey.export({ type: 'pkcs8', format: 'pem' }) as string, 0o600);
-    return privateKey;
+  const authority = makeKey();
+  const writePair = async (name: string, key: KeyObject, request: Asked): Promise<void> => {
+    write(`${name}.key`, key.export({ type: 'pkcs8', format: 'pem' }) as string, 0o600);
+    write(`${name}.crt`, await issue(options, authority, request), 0o644);
   };
-  const masters =
-    (commonName: string) =>
-    (publicKeySpki: Buffer): Asked => ({
-      subject: { organization: 'system:masters', commonName },
-      publicKeySpki,
-      usage: 'client',
-    });
-  const authority = writePair('ca', undefined, (publicKeySpki) => ({
-    subject: AUTHORITY,
-    publicKeySpki,
-    usage: 'authority',
-  }));
-  writePair('apiserver', authority, (publicKeySpki) => serverRequest(options, publicKeySpki));
-  writePair('admin', authority, masters('kubernetes-admin'));
-  writePair('apiserver-kubelet-client', authority, masters('kube-apiserver-kubelet-client'));
+  const client = (name: string, commonName: string): Promise<void> => {
+    const key = makeKey();
+    const subject = { organization: 'system:masters', commonName };
+    return writePair(name, key, { subject, publicKey: createPublicKey(key), usage: 'client' });
+  };
+  const server = makeKey();
+  await Promise.all([
+    writePair('ca', authority, {
+      subject: AUTHORITY,
+      publicKey: createPublicKey(authority),
+      usage: 'authority',
+    }),
+    writePair('apiserver', server, serverRequest(options, createPublicKey(server))),
+    client('admin', 'kubernetes-admin'),
+    client('apiserver-kubelet-client', 'kube-apiserver-kubelet-client'),
+  ]);
   write('token', `${options.randomBytes(24).toString('base64url')}\n`, 0o600);
   write('sa.key', `${options.randomBytes(32).toString('base64url')}\n`, 0o600);
 }
 
-type Asked = Omit<CertificateRequest, 'serial' | 'notBeforeMs' | 'notAfterMs'>;
+type Asked = Pick<CertificateRequest, 'subject' | 'usage' | 'names'> & { publicKey: KeyObject };
 
-function serverRequest(options: PkiOptions, publicKeySpki: Buffer): Asked {
+function serverRequest(options: PkiOptions, publicKey: KeyObject): Asked {
   const subject = { commonName: 'kube-apiserver' };
-  return { subject, publicKeySpki, usage: 'server', names: options.serverNames };
+  return { subject, publicKey, usage: 'server', names: options.serverNames };
 }
 
-function issue(options: PkiOptions, privateKey: KeyObject, request: Asked): string {
+async function issue(options: PkiOptions, privateKey: KeyObject, request: Asked): Promise<string> {
+  const { issueCertificate } = await import('./pki/certificate.ts');
   const nowMs = options.nowMs();
-  const times = { notBeforeMs: nowMs - BACKDATE_MS, notAfterMs: nowMs + LIFETIME_MS };
-  const serial = options.randomBytes(16);
-  return issueCertificate({ ...request, ...times, serial }, { subject: AUTHORITY, privateKey });
+  return issueCertificate(
+    {
+      ...request,
+      publicKey: webKey(request.publicKey),
+      notBeforeMs: nowMs - BACKDATE_MS,
+      notAfterMs: nowMs + LIFETIME_MS,
+      serial: options.randomBytes(16),
+    },
+    {
+      subject: AUTHORITY,
+      publicKey: webKey(createPublicKey(privateKey)),
+      privateKey: webKey(privateKey),
+    },
+  );
+}
+
+function makeKey(): KeyObject {
+  return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+}
+
+function webKey(key: KeyObject): webcrypto.CryptoKey {
+  const usages = key.type === 'private' ? ['sign'] : ['verify'];
+  return key.toCryptoKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, usages as webcrypto.KeyUsage[]);
 }
 
 function serves(certPem: string, options: PkiOptions): boolean {
@@ -187,17 +204,11 @@ function serves(certPem: string, options: PkiOptions): boolean {
   );
 }
 
-function spkiOf(privateKey: KeyObject): Buffer {
-  return createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
-}
-
-/** The key re-encoded by OpenSSL, which has then checked that the point is on the curve; undefined for any other key. */
-function onP256(publicKeySpki: Buffer): Buffer | undefined {
+/** Checked by OpenSSL: the point is on the curve. Undefined for any other key. */
+function p256Key(publicKeySpki: Buffer): KeyObject | undefined {
   try {
     const key = createPublicKey({ key: publicKeySpki, type: 'spki', format: 'der' });
-    if (key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') return undefined;
-    const spki = key.export({ type: 'spki', format: 'der' });
-    return spki.length === 91 ? spki : undefined;
+    return key.asymmetricKeyDetails?.namedCurve === 'prime256v1' ? key : undefined;
   } catch {
     return undefined;
   }

@@ -32,22 +32,18 @@ export interface RequestSpec {
   token?: string | undefined;
 }
 
-let pki: { directory: string; pki: Pki } | undefined;
+const pkiDirectory = mkdtempSync(join(tmpdir(), 'rest-pki-'));
+process.once('exit', () => rmSync(pkiDirectory, { recursive: true, force: true }));
+const pki = await openPki({
+  directory: join(pkiDirectory, 'pki'),
+  serverNames: ['127.0.0.1', 'localhost'],
+  nowMs: Date.now,
+  randomBytes,
+});
 
 /** One set of certificates for all servers of a test process. */
 export function testPki(): Pki {
-  if (pki === undefined) {
-    const directory = mkdtempSync(join(tmpdir(), 'rest-pki-'));
-    process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
-    const opened = openPki({
-      directory: join(directory, 'pki'),
-      serverNames: ['127.0.0.1', 'localhost'],
-      nowMs: Date.now,
-      randomBytes,
-    });
-    pki = { directory, pki: opened };
-  }
-  return pki.pki;
+  return pki;
 }
 
 /** A whole API server over an empty store, on a free port; nothing but the HTTP face and the registry runs. */

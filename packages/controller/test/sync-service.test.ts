@@ -16,7 +16,7 @@ import { openPki } from '../src/pki.ts';
 import { configMap, pod, startApi, type TestApi } from './hub-api.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'sync-service-'));
-const pki = openPki({
+const pki = await openPki({
   directory: join(directory, 'pki'),
   serverNames: ['127.0.0.1'],
   nowMs: () => Date.now(),

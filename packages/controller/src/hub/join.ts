@@ -42,7 +42,7 @@ export async function handleJoin(
   try {
     const publicKeySpki = Buffer.from(asked.publicKey, 'base64');
     const node = { name: asked.nodeName, addresses: asked.addresses, publicKeySpki };
-    answer(200, { certificatePem: pki.issueNodeCertificate(node), caPem: pki.caPem });
+    answer(200, { certificatePem: await pki.issueNodeCertificate(node), caPem: pki.caPem });
   } catch (error) {
     answer(400, { message: (error as Error).message });
   }
