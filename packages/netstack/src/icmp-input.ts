@@ -179,7 +179,6 @@ function tcpFailed(
   if (code === 'EMSGSIZE') {
     if (!core.routes.learnMtu(c.destination, mtu, core.nowMs())) return;
     core.statistics.pathMtuChanges++;
-    c.updateMss();
     if (c.state < ESTABLISHED) return;
     // RFC 1191 6.4: what was too big was dropped; it goes again at once, and that is no congestion.
     if (after(c.sndNxt, c.sndUna)) sendAgain(c);

@@ -147,21 +147,15 @@ export class UdpSocket extends EventEmitter<UdpSocketEvents> implements EventSou
     return this;
   }
 
-  /** How well a datagram's addresses fit: -1 not at all. */
-  matchScore(local: IpAddress, remote: IpAddress, remotePort: number): number {
-    let score = 0;
+  /** Whether a datagram is for this socket; a connected one takes only what its peer sends. */
+  accepts(local: IpAddress, remote: IpAddress, remotePort: number): boolean {
     const bound = this.boundAddress;
     if (bound !== undefined) {
       if (isUnspecified(bound)) {
-        if (bound.version === 4 && local.version !== 4) return -1;
-      } else if (sameAddress(bound, local)) score += 1;
-      else return -1;
+        if (bound.version === 4 && local.version !== 4) return false;
+      } else if (!sameAddress(bound, local)) return false;
     }
-    if (this.#peer !== undefined) {
-      if (this.#peerPort !== remotePort || !sameAddress(this.#peer, remote)) return -1;
-      score += 2;
-    }
-    return score;
+    return this.#peer === undefined || (this.#peerPort === remotePort && sameAddress(this.#peer, remote));
   }
 
   /** A datagram for this socket: frame[start, end) is copied and waits for the flush. */

@@ -55,22 +55,11 @@ export class UdpTable {
     if (list.length === 0) this.#byPort.delete(socket.port);
   }
 
-  /**
-   * The socket for a datagram: the more of its addresses a socket names, the better it fits. A connected
-   * socket takes only what its peer sends.
-   */
+  /** The socket for a datagram: sockets of one port have different addresses, so there is one at most. */
   find(local: IpAddress, port: number, remote: IpAddress, remotePort: number): UdpSocket | undefined {
     const list = this.#byPort.get(port);
     if (list === undefined) return undefined;
-    let best: UdpSocket | undefined;
-    let bestScore = -1;
-    for (const socket of list) {
-      const score = socket.matchScore(local, remote, remotePort);
-      if (score > bestScore) {
-        best = socket;
-        bestScore = score;
-      }
-    }
-    return best;
+    for (const socket of list) if (socket.accepts(local, remote, remotePort)) return socket;
+    return undefined;
   }
 }

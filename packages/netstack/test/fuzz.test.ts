@@ -76,7 +76,7 @@ describe('hostile input', () => {
   });
 
   it('broken copies of good frames, with right checksums, never throw and leave nothing behind', () => {
-    for (let seed = 1; seed <= 6; seed++) {
+    for (let seed = 1; seed <= 4; seed++) {
       const { clock, sent, stack } = target(seed);
       const random32 = seededRandom32(seed);
       const templates = goodFrames();
@@ -103,7 +103,7 @@ describe('hostile input', () => {
   });
 
   it('a connection survives random segments of its own four-tuple with random sequence numbers', () => {
-    for (let seed = 1; seed <= 6; seed++) {
+    for (let seed = 1; seed <= 4; seed++) {
       const { clock, sent, stack, users } = target(seed);
       const random32 = seededRandom32(seed);
       const isn = random32();
@@ -133,19 +133,24 @@ describe('hostile input', () => {
       const theirs = new DataView(sent[0].buffer).getUint32(packet.l4 + 4);
       stack.receive(segment(16, isn + 1, theirs + 1));
       clock.settle();
-      for (let i = 0; i < 5000; i++) {
+      let mostReceived = 0;
+      let mostRanges = 0;
+      let leastFlight = 0;
+      for (let i = 0; i < 4000; i++) {
         const near = (base: number) =>
           base + (random32() % 3 === 0 ? random32() : (random32() % 70_000) - 2000);
         stack.receive(segment(random32() & 0x3f, near(isn), near(theirs), random32() % 1400));
         if (i % 7 === 0) clock.settle();
         if (i % 97 === 0) clock.advance(random32() % 1000);
         const connection = users[0]?.connection;
-        if (connection !== undefined && connection.state !== 0) {
-          expect(connection.receiveQueue.bytes).toBeLessThanOrEqual(600_000);
-          expect(connection.scoreboard.count).toBeLessThanOrEqual(256);
-          expect((connection.sndNxt - connection.sndUna) | 0).toBeGreaterThanOrEqual(0);
-        }
+        if (connection === undefined || connection.state === 0) continue;
+        mostReceived = Math.max(mostReceived, connection.receiveQueue.bytes);
+        mostRanges = Math.max(mostRanges, connection.scoreboard.count);
+        leastFlight = Math.min(leastFlight, (connection.sndNxt - connection.sndUna) | 0);
       }
+      expect(mostReceived, `seed ${seed}`).toBeLessThanOrEqual(600_000);
+      expect(mostRanges, `seed ${seed}`).toBeLessThanOrEqual(256);
+      expect(leastFlight, `seed ${seed}`).toBeGreaterThanOrEqual(0);
       clock.advance(3_600_000);
       stack.close();
       expect(clock.timers).toBe(0);

@@ -233,6 +233,18 @@ describe('whose frames', () => {
     expect(take()).toEqual([]);
     ping(MAC);
     expect(take()).toHaveLength(1);
+    const broken = buildIcmpEcho({
+      src: '10.0.0.9',
+      dst: '10.0.0.1',
+      srcMac: PEER_MAC,
+      dstMac: MAC,
+      id: 1,
+      sequence: 1,
+    });
+    // The TTL is in no checksum but that of the header.
+    broken[14 + 8]--;
+    receive(broken);
+    expect(take()).toEqual([]);
     // Not our address, loopback from outside, group and broadcast sources.
     ping(MAC, '10.0.0.2');
     ping(MAC, '127.0.0.1');

@@ -63,6 +63,19 @@ describe('ReceiveQueue', () => {
     expect(held).toBe(1024);
   });
 
+  it('counts only what it still holds', () => {
+    const queue = new ReceiveQueue();
+    const frame = new Uint8Array(100);
+    let next = 0;
+    for (let i = 0; i < 3000; i++) {
+      expect(queue.hold(next + 1, frame, 0, 100)).toBe(true);
+      queue.append(frame, 0, 1);
+      next = queue.advance(next + 1);
+      expect(next).toBe((i + 1) * 101);
+      while (queue.read() !== undefined);
+    }
+  });
+
   it('joins a run of segments into few chunks', () => {
     const queue = new ReceiveQueue();
     const frame = new Uint8Array(1448);
@@ -80,7 +93,7 @@ describe('ReceiveQueue', () => {
 
 describe('Scoreboard', () => {
   it('agrees with a set of bytes', () => {
-    for (let seed = 1; seed <= 60; seed++) {
+    for (let seed = 1; seed <= 20; seed++) {
       const random32 = seededRandom32(seed);
       const base = random32() | 0;
       const board = new Scoreboard();

@@ -2,7 +2,7 @@ import { formatIpv4, formatIpv6 } from '@podwire/wire/address';
 import { buildTcp } from '@podwire/wire/build';
 import { describe as describeFrame } from '@podwire/wire/describe';
 import { Packet } from '@podwire/wire/packet';
-import { parseTcp, type TcpOptions } from '@podwire/wire/tcp';
+import { parseTcp, type TcpHeader, type TcpOptions } from '@podwire/wire/tcp';
 import { expect } from 'vitest';
 import { NetStack, type StackOptions } from '../src/stack.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -99,11 +99,14 @@ export class ScriptedPeer {
     expect(got).toEqual(lines);
   }
 
-  /** The timestamp value in a segment of the stack. */
-  timestampOf(frame: Uint8Array): number {
-    const packet = new Packet();
-    packet.decode(frame);
-    return parseTcp(frame, packet.l4, packet.end)!.options.timestamps!.value;
+  timestampsOf(frame: Uint8Array): { value: number; echo: number } {
+    return header(frame).options.timestamps!;
+  }
+
+  /** Acknowledgment, relative to the peer's own numbers, and unscaled window of a segment of the stack. */
+  ackOf(frame: Uint8Array): { ack: number; window: number } {
+    const { acknowledgment, window } = header(frame);
+    return { ack: (acknowledgment - PEER_ISN) | 0, window };
   }
 
   /** Lets the stack send what it will and forgets it. */
@@ -157,6 +160,12 @@ export class ScriptedPeer {
     if (like.includes('<')) line += ` <${formatOptions(header.options)}>`;
     return line;
   }
+}
+
+function header(frame: Uint8Array): TcpHeader {
+  const packet = new Packet();
+  packet.decode(frame);
+  return parseTcp(frame, packet.l4, packet.end)!;
 }
 
 function parseFlags(text: string): number {

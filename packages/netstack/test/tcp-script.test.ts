@@ -297,6 +297,51 @@ describe('data', () => {
     expect(users[0].receivedBytes).toBe(2000);
   });
 
+  it.each([
+    ['mixed', (i: number) => 1 + ((i * 619) % 1459), 499_000],
+    ['tiny', () => 1, 20_000],
+  ])('%s segments: the window never retreats by more than its scale rounds, nor grows', (_, size, total) => {
+    const { peer, users } = listening({ tcp: { receiveBufferBytes: 500_000 } });
+    peer.inject('S 0:0(0) <mss 1460,wscale 7>');
+    peer.expect('S. 0:0(0) ack 1');
+    peer.inject('. 1:1(0) ack 1');
+    users[0].reading = false;
+    let seq = 1;
+    let edge = 1 + 65_535;
+    for (let i = 0; seq < total; i++) {
+      const length = size(i);
+      peer.inject(`P. ${seq}:${seq + length}(${length}) ack 1`);
+      seq += length;
+      if (i % 3 === 0) peer.clock.advance(50);
+      for (const frame of peer.sent.splice(0)) {
+        const { ack, window } = peer.ackOf(frame);
+        const offered = ack + (window << 3);
+        expect(offered).toBeGreaterThan(edge - 8);
+        edge = Math.max(edge, offered);
+      }
+    }
+    expect(edge).toBeLessThanOrEqual(500_001);
+    expect(users[0].connection!.rcvScale).toBe(3);
+  });
+
+  it('echoes the timestamp of the last segment in order', () => {
+    const { peer } = listening();
+    peer.inject('S 0:0(0) <mss 1460,TS 1000:0>');
+    peer.expect('S. 0:0(0) ack 1');
+    const echo = () => peer.timestampsOf(peer.sent.splice(0).at(-1)!).echo;
+    peer.inject(
+      '. 1:1(0) ack 1 <TS 1010:0>',
+      '. 1:1001(1000) ack 1 <TS 1020:0>',
+      '. 1001:2001(1000) ack 1 <TS 1030:0>',
+    );
+    // RFC 7323 4.3: of segments acknowledged together the first one counts.
+    expect(echo()).toBe(1020);
+    peer.inject('. 3001:4001(1000) ack 1 <TS 1050:0>');
+    expect(echo()).toBe(1020);
+    peer.inject('. 2001:3001(1000) ack 1 <TS 1060:0>');
+    expect(echo()).toBe(1060);
+  });
+
   it('ignores segments without ACK', () => {
     const { peer, users } = listening();
     peer.handshake();
@@ -490,6 +535,47 @@ describe('sending', () => {
     expect(user.connection!.scoreboard.count).toBe(0);
   });
 
+  it('trusts SACK blocks no more after a second timeout (RFC 2018 8)', () => {
+    const { peer } = established(5000, '<mss 1000,sackOK>');
+    peer.discard();
+    peer.inject('. 1:1(0) ack 1 <sack 1001:4001>');
+    peer.discard();
+    peer.clock.advance(100_000);
+    peer.discard();
+    // The receiver had thrown away what it held.
+    peer.inject('. 1:1(0) ack 1001');
+    peer.expect('. 1001:2001(1000) ack 1', '. 2001:3001(1000) ack 1');
+    peer.inject('. 1:1(0) ack 3001');
+    peer.expect('. 3001:4001(1000) ack 1', 'P. 4001:5001(1000) ack 1');
+  });
+
+  it('starts again with ten segments after a pause', () => {
+    const { peer, user } = established(100_000);
+    peer.discard();
+    for (let acked = 10_001; acked < 100_001; acked += 10_000) peer.inject(`. 1:1(0) ack ${acked}`);
+    peer.inject('. 1:1(0) ack 100001');
+    expect(user.connection!.cwnd).toBeGreaterThan(30_000);
+    peer.clock.advance(1000);
+    peer.discard();
+    user.send(new Uint8Array(50_000));
+    peer.expect(...full(100_001, 10));
+  });
+
+  it('a reset that comes back from inside transmit ends it at once', () => {
+    let count = 0;
+    const { peer, user } = established(0);
+    const transmit = peer.sent.push.bind(peer.sent);
+    peer.sent.push = (frame) => {
+      count++;
+      if (count === 3) peer.stack.receive(peer.frame('R 1:1(0)'));
+      return transmit(frame);
+    };
+    user.send(new Uint8Array(8000));
+    peer.clock.settle();
+    expect(user.code).toBe('ECONNRESET');
+    expect(states(peer)).toEqual([]);
+  });
+
   it('sends keepalive probes and gives a dead peer up', () => {
     const { peer, user } = established(0);
     user.connection!.setKeepAlive(true, 5000);
@@ -662,6 +748,7 @@ describe('closing', () => {
     peer.expect('. 2:2(0) ack 2');
     peer.inject('S 5000:5000(0)');
     peer.expect('S. 0:0(0) ack 5001');
+    expect(states(peer)).toEqual(['SYN-RECV']);
   });
 });
 
@@ -749,7 +836,7 @@ describe('timestamps (RFC 7323)', () => {
     const { peer, user } = established();
     user.send(new Uint8Array(20_000));
     peer.clock.settle();
-    const firstStamp = peer.timestampOf(peer.sent[0]);
+    const firstStamp = peer.timestampsOf(peer.sent[0]).value;
     peer.discard();
     const { cwnd } = user.connection!;
     peer.clock.advance(5);
@@ -767,13 +854,15 @@ describe('timestamps (RFC 7323)', () => {
     const { peer, user } = established();
     user.send(new Uint8Array(20_000));
     peer.clock.settle();
-    const firstStamp = peer.timestampOf(peer.sent[0]);
+    const firstStamp = peer.timestampsOf(peer.sent[0]).value;
     peer.discard();
     peer.clock.advance(5);
     for (let i = 0; i < 3; i++) peer.inject(`. 1:1(0) ack 1 <TS 1002:${firstStamp}>`);
-    const secondStamp = peer.timestampOf(peer.sent[0]);
+    const secondStamp = peer.timestampsOf(peer.sent[0]).value;
     const { cwnd } = user.connection!;
-    peer.inject(`. 1:1(0) ack 14481 <TS 1002:${secondStamp}>`);
+    peer.inject(`. 1:1(0) ack 1449 <TS 1002:${secondStamp}>`);
+    // Only the first acknowledgment after the retransmission tells.
+    peer.inject(`. 1:1(0) ack 2897 <TS 1002:${firstStamp}>`);
     expect(user.connection!.cwnd).toBe(cwnd);
     expect(peer.stack.statistics.spuriousRecoveries).toBe(0);
   });

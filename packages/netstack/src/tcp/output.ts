@@ -219,8 +219,10 @@ function offerWindow(c: TcpConnection): number {
   const room = buffer - c.receiveQueue.bytes;
   const scale = c.rcvScale;
   const opens = room > offered && room - offered >= Math.min(buffer >> 1, c.rcvMss);
-  // Rounding must not take back a byte that was offered.
-  let field = opens ? room >> scale : (offered + (1 << scale) - 1) >> scale;
+  // Rounding should not take back a byte that was offered (RFC 7323 2.4), but a peer that sends byte by byte
+  // must not stretch the buffer by it either. What was offered is accepted in any case: `rcvEdge` stays.
+  let field = (opens ? room : offered) >> scale;
+  if (!opens && (offered & ((1 << scale) - 1)) !== 0 && (field + 1) << scale <= room) field++;
   if (field > 65_535) field = 65_535;
   const edge = (c.rcvNxt + (field << scale)) | 0;
   if (after(edge, c.rcvEdge)) c.rcvEdge = edge;
