@@ -179,7 +179,11 @@ async function runCommand(shell: Shell, pid: number, argv: string[], io: ExecStr
     shell.name = posix.basename(argv[0]!);
     return runTerminal(shell, { stdin, output: io.stdout });
   }
-  return shell.callWith(argv, { stdin, stdout: outputTo(io.stdout), stderr: outputTo(io.stderr) });
+  return shell.callWith(argv, {
+    stdin,
+    stdout: outputTo(io.stdout, io.tty),
+    stderr: outputTo(io.stderr, io.tty),
+  });
 }
 
 function isBareShell(argv: readonly string[]): boolean {

@@ -8,11 +8,14 @@ export class BrokenPipe extends Error {}
 export interface Output {
   write(data: string | Uint8Array): Promise<void>;
   readonly stream: Writable;
+  /** Whether a person sees it as it is written. */
+  readonly isTerminal?: boolean;
 }
 
-export function outputTo(stream: Writable): Output {
+export function outputTo(stream: Writable, isTerminal = false): Output {
   return {
     stream,
+    isTerminal,
     async write(data) {
       if (stream.destroyed || stream.writableEnded) throw new BrokenPipe();
       if (data.length === 0 || stream.write(data)) return;

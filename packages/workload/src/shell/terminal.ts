@@ -18,7 +18,7 @@ export async function runTerminal(
   shell: Shell,
   terminal: { stdin: Readable; output: Writable },
 ): Promise<number> {
-  const out = outputTo(crlf(terminal.output));
+  const out = outputTo(crlf(terminal.output), true);
   const keys = keysOf(terminal.stdin);
   let pending = '';
   for (;;) {

@@ -86,6 +86,7 @@ const FAMILIES: readonly { load: () => Promise<Family>; tools: Readonly<Record<s
       false: 'fail',
     },
   },
+  { load: () => import('./curl/curl.ts'), tools: { curl: 'curl' } },
 ];
 
 const FAMILY_OF = new Map(
