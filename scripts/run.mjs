@@ -1,7 +1,7 @@
 // The one entry behind the npm scripts: sets up what is missing, then runs the task on the pinned Node.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { node, root, setup } from './setup.mjs';
+import { compileCache, node, root, setup } from './setup.mjs';
 
 const [task, ...rest] = process.argv.slice(2);
 const bin = (name) => join(root, 'node_modules', '.bin', name);
@@ -46,8 +46,7 @@ function run(command, args) {
       ...process.env,
       TURBO_TELEMETRY_DISABLED: '1',
       DO_NOT_TRACK: '1',
-      NODE_COMPILE_CACHE:
-        process.env.NODE_COMPILE_CACHE ?? join(root, 'node_modules', '.cache', 'podwire-compile'),
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? compileCache,
       PATH: `${join(root, 'node_modules', 'node', 'bin')}:${process.env.PATH}`,
     };
     const child = spawn(command, args, { cwd: root, stdio: 'inherit', env });
