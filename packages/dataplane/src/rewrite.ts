@@ -3,7 +3,7 @@
  * wrong checksum stays as wrong as it was. SCTP's CRC32c has no such rule and is computed again.
  */
 
-import { readU16, readU32, writeU16, writeU32 } from '@podwire/wire/big-endian';
+import { readU16, writeU16, writeU32 } from '@podwire/wire/big-endian';
 import type { Packet } from '@podwire/wire/packet';
 import { PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_UDP } from '@podwire/wire/protocol';
 import { crc32c, SCTP_CHECKSUM, setSctpChecksum } from '@podwire/wire/sctp';
@@ -75,7 +75,7 @@ function rewrite(
   // What the sum of all 16-bit words grows by.
   let growth: number;
   if (packet.version === 4) {
-    growth = difference(readU32(frame, l3 + addressAt), w3);
+    growth = difference(frame, l3 + addressAt, w3);
     writeU32(frame, l3 + addressAt, w3);
     writeU16(frame, l3 + IPV4_CHECKSUM, adjust(readU16(frame, l3 + IPV4_CHECKSUM), growth));
     // ICMP for IPv4 does not cover the addresses.
@@ -83,10 +83,10 @@ function rewrite(
   } else {
     const at = l3 + addressAt;
     growth =
-      difference(readU32(frame, at), w0) +
-      difference(readU32(frame, at + 4), w1) +
-      difference(readU32(frame, at + 8), w2) +
-      difference(readU32(frame, at + 12), w3);
+      difference(frame, at, w0) +
+      difference(frame, at + 4, w1) +
+      difference(frame, at + 8, w2) +
+      difference(frame, at + 12, w3);
     writeU32(frame, at, w0);
     writeU32(frame, at + 4, w1);
     writeU32(frame, at + 8, w2);
@@ -114,9 +114,10 @@ function rewrite(
   writeU16(frame, l4 + field, protocol === PROTOCOL_UDP && next === 0 ? 0xffff : next);
 }
 
-// RFC 1624 (3), the part without the checksum: ~m + m' in 16-bit words, not folded.
-function difference(before: number, after: number): number {
-  return (~(before >>> 16) & 0xffff) + (~before & 0xffff) + ((after >>> 16) & 0xffff) + (after & 0xffff);
+// RFC 1624 (3), the part without the checksum, of the 32-bit word at `at`: ~m + m' in 16-bit words, not folded.
+function difference(frame: Uint8Array, at: number, after: number): number {
+  const before = (~readU16(frame, at) & 0xffff) + (~readU16(frame, at + 2) & 0xffff);
+  return before + ((after >>> 16) & 0xffff) + (after & 0xffff);
 }
 
 // HC' = ~(~HC + growth)

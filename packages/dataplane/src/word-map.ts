@@ -116,23 +116,22 @@ export class WordMap {
   // each other. The narrow keys of IPv4 are spelled out; the rest is a loop.
   #hash(words: Int32Array, base: number): number {
     let hash = this.#seed;
+    // Each sum is cut to 32 bits at once: a larger one would be a number on the heap.
     switch (this.#width) {
       case 1:
         hash = Math.imul(words[base] ^ hash, 0x9e3779b1);
         break;
       case 3:
-        hash +=
-          Math.imul(words[base] ^ hash, 0x9e3779b1) +
-          Math.imul(words[base + 1], 0x85ebca77) +
-          Math.imul(words[base + 2], 0xc2b2ae3d);
+        hash = (Math.imul(words[base] ^ hash, 0x9e3779b1) + Math.imul(words[base + 1], 0x85ebca77)) | 0;
+        hash = (hash + Math.imul(words[base + 2], 0xc2b2ae3d)) | 0;
         break;
-      case 4:
-        hash +=
-          Math.imul(words[base] ^ hash, 0x9e3779b1) +
-          Math.imul(words[base + 1], 0x85ebca77) +
-          Math.imul(words[base + 2], 0xc2b2ae3d) +
-          Math.imul(words[base + 3], 0x27d4eb2f);
+      case 4: {
+        const first =
+          (Math.imul(words[base] ^ hash, 0x9e3779b1) + Math.imul(words[base + 1], 0x85ebca77)) | 0;
+        const second = (Math.imul(words[base + 2], 0xc2b2ae3d) + Math.imul(words[base + 3], 0x27d4eb2f)) | 0;
+        hash = (first + second) | 0;
         break;
+      }
       default: {
         const multipliers = MULTIPLIERS;
         for (let i = 0; i < this.#width; i++) hash = (hash + Math.imul(words[base + i], multipliers[i])) | 0;

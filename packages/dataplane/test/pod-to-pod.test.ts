@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { ACK, answerTo, Cluster, podAddress, SYN, tcp, traceText } from './cluster.ts';
+import { ACK, answerTo, Cluster, podAddress, SYN, tcp } from './cluster.ts';
 
-describe.each(['iptables'] as const)('pod to pod, mode %s', (mode) => {
+describe.each(['iptables', 'ebpf'] as const)('pod to pod, mode %s', (mode) => {
   it.each([4, 6] as const)('on one node and across nodes, IPv%s', (version) => {
     const cluster = new Cluster({ mode });
     const a = podAddress(1, 1, version);
@@ -20,7 +20,6 @@ describe.each(['iptables'] as const)('pod to pod, mode %s', (mode) => {
       const back = cluster.fromPod(node, id, answerTo(there.frame));
       expect(back).toMatchObject({ at: 'pod-1-1', seen: `${b}:80 -> ${a}:1000`, ttl });
       expect(cluster.fromPod(1, 1, tcp(a, 1000, b, 80, ACK))).toMatchObject({ at: `pod-${node}-${id}` });
-      console.log(traceText(there));
     }
   });
 });

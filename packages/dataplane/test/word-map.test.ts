@@ -4,15 +4,15 @@ import { WordMap } from '../src/word-map.ts';
 import { seeded } from './cluster.ts';
 
 describe.each([1, 3, 4, 6, 10])('WordMap of %d words against a Map', (width) => {
-  it.each([1, 2, 3])('seed %d', (seed) => {
+  it.each([1, 2])('seed %d', (seed) => {
     const random = seeded(seed);
     const map = new WordMap(width, 4, seed);
     const twin = new Map<string, number>();
     // Few distinct words, so that keys meet and probe runs are long.
     const words = Array.from({ length: 3 }, () => random() | 0);
-    for (let step = 0; step < 20_000; step++) {
+    for (let step = 0; step < 4000; step++) {
       const key = Array.from({ length: width }, (_, i) =>
-        i === 0 ? random() % 200 : words[random() % words.length],
+        i === 0 ? random() % 100 : words[random() % words.length],
       );
       const name = key.join();
       map.key.set(key);
@@ -26,7 +26,7 @@ describe.each([1, 3, 4, 6, 10])('WordMap of %d words against a Map', (width) => 
       } else {
         expect(map.delete()).toBe(twin.delete(name));
       }
-      if (step % 5000 === 4999) {
+      if (step % 1000 === 999) {
         expect(map.size).toBe(twin.size);
         for (const [text, value] of twin) {
           map.key.set(text.split(',').map(Number));
@@ -65,11 +65,11 @@ const bitsOf = (words: number[]): string =>
   words.map((word) => (word >>> 0).toString(2).padStart(32, '0')).join('');
 
 describe('PrefixMap against comparing with every prefix', () => {
-  it.each([1, 2, 3, 4])('IPv4, seed %d', (seed) => {
+  it.each([1, 2])('IPv4, seed %d', (seed) => {
     const random = seeded(seed);
     const map = new PrefixMap();
     const twin = new NaivePrefixes();
-    for (let step = 0; step < 3000; step++) {
+    for (let step = 0; step < 2000; step++) {
       // Addresses share their first bits, so that prefixes nest.
       const address = (0x0a000000 | (random() & 0x0003ffff)) >>> 0;
       const text = [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
@@ -98,7 +98,7 @@ describe('PrefixMap against comparing with every prefix', () => {
     const random = seeded(seed);
     const map = new PrefixMap();
     const twin = new NaivePrefixes();
-    for (let step = 0; step < 2000; step++) {
+    for (let step = 0; step < 1000; step++) {
       const words = [0xfd000000, random() & 0x3, random() & 0x1, random() & 0xff];
       const text = words
         .flatMap((word) => [(word >>> 16).toString(16), (word & 0xffff).toString(16)])

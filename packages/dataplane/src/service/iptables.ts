@@ -77,7 +77,16 @@ export class IptablesTranslator implements ServiceTranslator {
     this.#rules = rules;
     this.#v4 = v4;
     this.#v6 = v6;
+    if (this.#recent.size > 0 && (changed.length > 0 || removed.length > 0)) this.#forgetRecent();
     forgetStaleUdpFlows(this.#context, changed, removed, tables);
+  }
+
+  #forgetRecent(): void {
+    const named = new Set<string>();
+    for (const { port, chains } of this.#rules.values()) {
+      if (port.affinitySeconds > 0) for (const chain of chains) named.add(chain.name);
+    }
+    this.#recent.retain((list) => named.has(list));
   }
 
   frontend(): Frontend | undefined {

@@ -39,6 +39,11 @@ export class RecentLists {
     clients.set(client, nowMs);
   }
 
+  /** Forgets the lists that no rule names any more, as the kernel does. */
+  retain(isNamed: (list: string) => boolean): void {
+    for (const list of this.#lists.keys()) if (!isNamed(list)) this.#lists.delete(list);
+  }
+
   get size(): number {
     return this.#lists.size;
   }
