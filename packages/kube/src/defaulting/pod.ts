@@ -6,13 +6,12 @@ import {
   fillNumber,
   fillObject,
   fillText,
-  isAbsent,
   isUnset,
   type JsonObject,
 } from '../json-fields.ts';
 import { isJsonObject } from '../object.ts';
 import { defaultResourceRequirements } from './resource-list.ts';
-import { defaultVolume } from './volume.ts';
+import { defaultFieldRef, defaultVolume } from './volume.ts';
 
 /** Source: pkg/apis/core/v1/defaults.go, SetDefaults_Pod. */
 export function defaultPod(pod: JsonObject): void {
@@ -96,10 +95,4 @@ function defaultHttpGet(handler: JsonObject): void {
   if (!isJsonObject(handler.httpGet)) return;
   fillText(handler.httpGet, 'path', '/');
   fillText(handler.httpGet, 'scheme', 'HTTP');
-}
-
-/** `source` is anything with a `fieldRef`. */
-export function defaultFieldRef(source: JsonObject): void {
-  if (isJsonObject(source.fieldRef) && !isAbsent(source.fieldRef))
-    fillText(source.fieldRef, 'apiVersion', 'v1');
 }

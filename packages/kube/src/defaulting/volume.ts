@@ -1,6 +1,5 @@
 import { asObject, asObjects, fillAbsent, fillText, isAbsent, type JsonObject } from '../json-fields.ts';
 import { isJsonObject } from '../object.ts';
-import { defaultFieldRef } from './pod.ts';
 import { defaultResourceRequirements } from './resource-list.ts';
 
 /** 0644. */
@@ -51,4 +50,9 @@ export function defaultVolumeSource(volume: JsonObject): void {
 export function defaultClaimSpec(spec: JsonObject): void {
   fillAbsent(spec, 'volumeMode', 'Filesystem');
   defaultResourceRequirements(asObject(spec.resources));
+}
+
+/** `source` is anything with a `fieldRef`. */
+export function defaultFieldRef(source: JsonObject): void {
+  if (isJsonObject(source.fieldRef)) fillText(source.fieldRef, 'apiVersion', 'v1');
 }

@@ -4,10 +4,12 @@ import {
   invalidField,
   notSupportedField,
   requiredField,
+  tooManyField,
 } from '../field-error.ts';
 import { asList, isUnset, type JsonObject } from '../json-fields.ts';
 import {
   configMapKeyErrors,
+  dns1123SubdomainErrors,
   inclusiveRangeText,
   percentErrors,
   portNameErrors,
@@ -23,6 +25,12 @@ export type Errors = FieldError[];
 
 export const IMMUTABLE_TEXT = 'field is immutable';
 export const NEGATIVE_TEXT = 'must be greater than or equal to 0';
+
+/** `Invalid value` of something too big to show. */
+export function invalidWithoutValue(field: string, detail: string): FieldError {
+  const { badValue } = tooManyField(field, -1, -1);
+  return { ...invalidField(field, badValue, detail) };
+}
 
 /** One `Invalid value` for each text. */
 export function addInvalid(errors: Errors, field: string, value: unknown, texts: readonly string[]): void {
@@ -163,4 +171,25 @@ export function checkDataKey(errors: Errors, key: string, field: string): void {
 /** True for a list with at least one item. */
 export function hasItems(value: unknown): boolean {
   return asList(value).length > 0;
+}
+
+/** `domain/path`, as a controller names itself (apimachinery `pkg/util/validation`, IsDomainPrefixedPath). */
+export function checkDomainPath(errors: Errors, text: string, field: string): void {
+  if (text === '') {
+    errors.push(requiredField(field));
+    return;
+  }
+  const slash = text.indexOf('/');
+  const host = text.slice(0, Math.max(slash, 0));
+  const path = text.slice(slash + 1);
+  if (host === '' || path === '') {
+    const detail = 'must be a domain-prefixed path (such as "acme.io/foo")';
+    errors.push(invalidField(field, text, detail));
+    return;
+  }
+  addInvalid(errors, field, host, dns1123SubdomainErrors(host));
+  const expression = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+";
+  if (!new RegExp(`^${expression}$`).test(path)) {
+    errors.push(invalidField(field, path, `Invalid path (regex used for validation is '${expression}')`));
+  }
 }

@@ -23,6 +23,7 @@ import {
   qualifiedNameErrors,
 } from '../names.ts';
 import { jsonEquals, parseApiVersion } from '../object.ts';
+import type { LabelSelectorObject } from '../selectors.ts';
 import { addInvalid, byteLength, checkImmutable, checkNonNegative, type Errors } from './checks.ts';
 
 /** Metadata of every kind (apimachinery `pkg/api/validation/objectmeta.go`, `pkg/apis/meta/v1/validation`). */
@@ -188,7 +189,7 @@ export function checkStandardFinalizers(errors: Errors, owner: JsonObject, field
   });
 }
 
-/** metav1.LabelSelector; `values` may be left unchecked for objects stored before the rule. */
+/** metav1.LabelSelector. */
 export function checkLabelSelector(errors: Errors, selector: unknown, path: string): void {
   if (isAbsent(selector)) return;
   const { matchLabels, matchExpressions } = asObject(selector);
@@ -217,6 +218,20 @@ function checkLabelRequirement(errors: Errors, expression: JsonObject, path: str
   values.forEach((value, i) => {
     addInvalid(errors, `${path}.values[${i}]`, value, labelValueErrors(value));
   });
+}
+
+/** The selector as its type says it is, whatever stood there; undefined for none. */
+export function labelSelectorOf(selector: unknown): LabelSelectorObject | undefined {
+  if (isAbsent(selector)) return undefined;
+  const { matchLabels, matchExpressions } = asObject(selector);
+  return {
+    matchLabels: asTextMap(matchLabels),
+    matchExpressions: asObjects(matchExpressions).map(({ key, operator, values }) => ({
+      key: asText(key),
+      operator: asText(operator),
+      values: asTexts(values),
+    })),
+  };
 }
 
 /** True when the selector says nothing, and so would select everything. */

@@ -1,51 +1,23 @@
 import type { FieldError } from '../field-error.ts';
-import { asObject, type JsonObject } from '../json-fields.ts';
-import { dns1035LabelErrors, dns1123LabelErrors } from '../names.ts';
+import { asObject } from '../json-fields.ts';
 import type { KubeObject } from '../object.ts';
 import { resourceId } from '../resources.ts';
 import type { Errors } from './checks.ts';
-import {
-  checkMetadata,
-  checkMetadataUpdate,
-  type NameRule,
-  SUBDOMAIN_NAME,
-  withoutRepeats,
-} from './metadata.ts';
-import { checkService, checkServiceStatus, checkServiceUpdate } from './service.ts';
+import { KIND_RULES, type KindRules } from './kind-rules.ts';
+import { checkMetadata, checkMetadataUpdate, SUBDOMAIN_NAME, withoutRepeats } from './metadata.ts';
 
-/** What one kind checks beside its metadata. */
-export interface KindRules {
-  /** Dotted DNS labels without it. */
-  readonly name?: NameRule;
-  readonly create?: (errors: Errors, object: JsonObject) => void;
-  /** `create` without it. */
-  readonly update?: (errors: Errors, object: JsonObject, old: JsonObject) => void;
-  /** Of a write to the subresource status, whose spec is the stored one. */
-  readonly status?: (errors: Errors, object: JsonObject, old: JsonObject) => void;
-}
-
-const NO_RULES: KindRules = {};
-
-/** By resource id. */
-const RULES: Readonly<Record<string, KindRules>> = {
-  namespaces: { name: dns1123LabelErrors },
-  services: {
-    name: dns1035LabelErrors,
-    create: checkService,
-    update: checkServiceUpdate,
-    status: checkServiceStatus,
-  },
-};
-
-interface ValidatedType {
+/** A built-in resource; those of CustomResourceDefinitions have schemas instead, and pass here by their metadata alone. */
+export interface ValidatedType {
   readonly group: string;
   readonly plural: string;
   readonly namespaced: boolean;
 }
 
+const NO_RULES: KindRules = {};
+
 function rulesOf(info: ValidatedType): KindRules {
   const id = resourceId(info);
-  return Object.hasOwn(RULES, id) ? (RULES[id] as KindRules) : NO_RULES;
+  return Object.hasOwn(KIND_RULES, id) ? (KIND_RULES[id] as KindRules) : NO_RULES;
 }
 
 /**
