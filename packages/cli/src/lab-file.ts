@@ -26,6 +26,8 @@ export interface Lab {
   serviceCIDRs: string[];
   /** First three octets of the loopback block, as a CIDR: `127.0.0.0/24`. */
   loopback: string;
+  /** The lab file names no block: "podwire up" takes the first whose ports are free. */
+  anyLoopback?: true;
   controller: { address: string; port: number };
   nodes: LabNode[];
   /** Multiplies initialDelaySeconds and periodSeconds of every probe. */
@@ -138,6 +140,7 @@ export function resolveLab(file: Record<string, unknown>, overrides: LabOverride
     podCIDRs,
     serviceCIDRs,
     loopback,
+    ...(file.loopback === undefined && !namesAddresses(file.nodes) && { anyLoopback: true as const }),
     controller: { address: `${prefix}.10`, port: apiPort },
     nodes: nodes(overrides.nodes ?? file.nodes ?? 3, prefix, wrong),
     probeDelayScale: number(file.probeDelayScale ?? 0.02, 'probeDelayScale', 0, 100, false, wrong),
@@ -145,6 +148,25 @@ export function resolveLab(file: Record<string, unknown>, overrides: LabOverride
     evictionSeconds: number(file.evictionSeconds ?? 1, 'evictionSeconds', 0, 3600, false, wrong),
     vni: number(file.vni ?? 1, 'vni', 1, 0xffffff, true, wrong),
     mtu: number(file.mtu ?? 1450, 'mtu', ipFamilies.includes('IPv6') ? 1280 : 576, 8950, true, wrong),
+  };
+}
+
+/** A lab file that gives addresses of its own must not be moved to another block. */
+function namesAddresses(nodes: unknown): boolean {
+  return Array.isArray(nodes) && nodes.some((node) => (node as Partial<LabNode>)?.address !== undefined);
+}
+
+/** The same lab on another block of loopback addresses. */
+export function moveLab(lab: Lab, loopback: string): Lab {
+  const from = lab.loopback.replace(/0\/24$/, '');
+  const to = loopback.replace(/0\/24$/, '');
+  const move = (address: string): string =>
+    address.startsWith(from) ? to + address.slice(from.length) : address;
+  return {
+    ...lab,
+    loopback,
+    controller: { ...lab.controller, address: move(lab.controller.address) },
+    nodes: lab.nodes.map((node) => ({ ...node, address: move(node.address) })),
   };
 }
 

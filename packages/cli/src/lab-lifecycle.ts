@@ -7,7 +7,7 @@ import { ApiClient } from './api-client.ts';
 import { Complaint } from './complaint.ts';
 import { knownLabs, type LabPaths, labPaths, readLab } from './home.ts';
 import { isReady, type List, type NodeObject } from './kube-types.ts';
-import type { Lab, LabNode } from './lab-file.ts';
+import { type Lab, type LabNode, moveLab } from './lab-file.ts';
 import {
   isRunning,
   lastLogLines,
@@ -45,24 +45,28 @@ export function runningProcesses(paths: LabPaths): ProcessRecord[] {
   return readProcesses(paths).filter(isRunning);
 }
 
-/** The first loopback /24 that no other running lab of this home uses. */
-export function freeLoopback(exceptLab: string): string {
+/** Loopback blocks tried for a lab that names none. */
+const BLOCKS = 64;
+
+/**
+ * The lab on the first loopback block that no other lab of this home uses and whose ports are free. A lab that
+ * names its block, or goes on with state it has, stays where it is.
+ */
+export async function placeLab(lab: Lab): Promise<Lab> {
+  if (!lab.anyLoopback) return lab;
   const used = new Set<string>();
-  for (const name of knownLabs()) {
-    if (name === exceptLab) continue;
-    const paths = labPaths(name);
-    if (runningProcesses(paths).length > 0) used.add(readLab(paths).loopback);
-  }
-  for (let third = 0; third < 256; third++) {
-    if (!used.has(`127.0.${third}.0/24`)) return `127.0.${third}.0/24`;
+  for (const name of knownLabs()) if (name !== lab.name) used.add(readLab(labPaths(name)).loopback);
+  for (let third = 0; third < BLOCKS; third++) {
+    const placed = moveLab(lab, `127.0.${third}.0/24`);
+    if (!used.has(placed.loopback) && (await takenPort(placed)) === undefined) return placed;
   }
   throw new Complaint(
-    'Cannot start another lab: every block 127.0.0.0/24 to 127.0.255.0/24 is used by a lab; stop one with "podwire down"',
+    `Cannot place lab "${lab.name}": the blocks 127.0.0.0/24 to 127.0.${BLOCKS - 1}.0/24 are all in use; stop a lab with "podwire down", or set "loopback" in a lab file`,
   );
 }
 
-/** Throws a Complaint that names the first address and port of the lab that something else already holds. */
-async function checkPortsFree(lab: Lab): Promise<void> {
+/** A Complaint that names the first address and port of the lab that something else already holds. */
+async function takenPort(lab: Lab): Promise<Complaint | undefined> {
   const checks = [
     checkTcp(lab.controller.address, lab.controller.port, 'the API server'),
     ...lab.nodes.flatMap((node) => [
@@ -70,10 +74,10 @@ async function checkPortsFree(lab: Lab): Promise<void> {
       checkUdp(node.address, VXLAN_PORT, node.name),
     ]),
   ];
-  for (const result of await Promise.all(checks)) if (result) throw result;
+  return (await Promise.all(checks)).find((result) => result !== undefined);
 }
 
-function taken(
+function portTaken(
   protocol: string,
   address: string,
   port: number,
@@ -91,7 +95,7 @@ function taken(
 function checkTcp(address: string, port: number, owner: string): Promise<Complaint | undefined> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.on('error', (error) => resolve(taken('TCP', address, port, owner, error)));
+    server.on('error', (error) => resolve(portTaken('TCP', address, port, owner, error)));
     server.listen({ host: address, port, exclusive: true }, () => server.close(() => resolve(undefined)));
   });
 }
@@ -99,7 +103,7 @@ function checkTcp(address: string, port: number, owner: string): Promise<Complai
 function checkUdp(address: string, port: number, owner: string): Promise<Complaint | undefined> {
   return new Promise((resolve) => {
     const socket = createSocket('udp4');
-    socket.on('error', (error) => resolve(taken('UDP', address, port, owner, error)));
+    socket.on('error', (error) => resolve(portTaken('UDP', address, port, owner, error)));
     socket.bind({ address, port, exclusive: true }, () => socket.close(() => resolve(undefined)));
   });
 }
@@ -115,7 +119,8 @@ export async function bringUp(
   abort: AbortSignal,
   timeoutMs: number,
 ): Promise<void> {
-  await checkPortsFree(lab);
+  const taken = await takenPort(lab);
+  if (taken) throw taken;
   const fresh = !existsSync(paths.lab);
   mkdirSync(paths.dir, { recursive: true, mode: 0o700 });
   writeFileSync(paths.lab, `${JSON.stringify(lab, null, 2)}\n`, { mode: 0o600 });

@@ -1,6 +1,6 @@
 import { knownLabs, labPaths, readLab } from '../home.ts';
 import { type Lab, readLabFile } from '../lab-file.ts';
-import { bringBack, bringUp, freeLoopback, missingProcesses, runningProcesses } from '../lab-lifecycle.ts';
+import { bringBack, bringUp, missingProcesses, placeLab, runningProcesses } from '../lab-lifecycle.ts';
 import { type OutputFormat, printJson, say } from '../output.ts';
 import { startProgress } from '../progress.ts';
 
@@ -32,7 +32,7 @@ export async function up(options: UpOptions): Promise<void> {
   }
   // State that "down --keep" or a crash left: go on with the same objects and addresses.
   if (known) lab = { ...readLab(paths), ...(options.mode && { mode: lab.mode }) };
-  else if (!options.file || !lab.loopback) lab = withLoopback(lab.name, options);
+  else lab = await placeLab(lab);
 
   const abort = new AbortController();
   const interrupt = (): void => abort.abort();
@@ -63,19 +63,4 @@ function sayAlreadyUp(lab: Lab, kubeconfig: string, output: OutputFormat): void 
   const text = `Lab "${lab.name}" is already up: ${lab.nodes.length} nodes, mode ${lab.mode}. "podwire down" stops it, "podwire status" shows it.`;
   if (output === 'json') printJson({ lab: lab.name, alreadyUp: true, kubeconfig });
   else say(text);
-}
-
-function withLoopback(name: string, options: UpOptions) {
-  const lab = readLabFile(options.file, options);
-  const loopback = freeLoopback(name);
-  if (loopback === lab.loopback) return lab;
-  const from = lab.loopback.replace(/0\/24$/, '');
-  const to = loopback.replace(/0\/24$/, '');
-  const move = (address: string): string => address.replace(from, to);
-  return {
-    ...lab,
-    loopback,
-    controller: { ...lab.controller, address: move(lab.controller.address) },
-    nodes: lab.nodes.map((node) => ({ ...node, address: move(node.address) })),
-  };
 }

@@ -114,7 +114,9 @@ export function checkNonSpecialAddress(errors: Errors, text: string, field: stri
   if (bits === 0n) {
     errors.push(invalidField(field, text, `may not be unspecified (${JSON.stringify(text)})`));
   }
-  if (version === 4 ? top(8) === 127n : bits === 1n) {
+  // Upstream refuses all of 127.0.0.0/8. Here nodes live on loopback addresses of their own, and the endpoint of
+  // Service default/kubernetes is one of them: only what every pod calls itself is refused.
+  if (version === 4 ? bits === 0x7f000001n : bits === 1n) {
     errors.push(invalidField(field, text, 'may not be in the loopback range (127.0.0.0/8, ::1/128)'));
   }
   if (version === 4 ? top(16) === 0xa9fen : top(10) === 0x3fan) {
