@@ -102,7 +102,10 @@ function withoutLeadingZeros(text: string): string {
   return text.replace(/(^|[./])0+(?=\d)/g, '$1');
 }
 
-/** Addresses that name no other machine (pkg/apis/core/validation, ValidateNonSpecialIP). */
+/**
+ * Addresses that name no machine of their own (pkg/apis/core/validation, ValidateNonSpecialIP). Unlike upstream's, loopback
+ * addresses are none of them: the nodes of a lab have such.
+ */
 export function checkNonSpecialAddress(errors: Errors, text: string, field: string): void {
   const address = parseAddressBits(text);
   if (address === undefined) {
@@ -111,14 +114,7 @@ export function checkNonSpecialAddress(errors: Errors, text: string, field: stri
   }
   const { version, bits } = address;
   const top = (count: number) => bits >> BigInt(WIDTH[version] - count);
-  if (bits === 0n) {
-    errors.push(invalidField(field, text, `may not be unspecified (${JSON.stringify(text)})`));
-  }
-  // Upstream refuses all of 127.0.0.0/8. Here nodes live on loopback addresses of their own, and the endpoint of
-  // Service default/kubernetes is one of them: only what every pod calls itself is refused.
-  if (version === 4 ? bits === 0x7f000001n : bits === 1n) {
-    errors.push(invalidField(field, text, 'may not be in the loopback range (127.0.0.0/8, ::1/128)'));
-  }
+  if (bits === 0n) errors.push(invalidField(field, text, `may not be unspecified (${text})`));
   if (version === 4 ? top(16) === 0xa9fen : top(10) === 0x3fan) {
     errors.push(invalidField(field, text, 'may not be in the link-local range (169.254.0.0/16, fe80::/10)'));
   }

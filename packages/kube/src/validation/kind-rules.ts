@@ -81,6 +81,8 @@ import {
 export interface KindRules {
   /** Dotted DNS labels without it. */
   readonly name?: NameRule;
+  /** Finalizers need no domain. */
+  readonly anyFinalizer?: boolean;
   readonly create?: (errors: Errors, object: JsonObject) => void;
   /** `create` without it. */
   readonly update?: (errors: Errors, object: JsonObject, old: JsonObject) => void;
@@ -102,6 +104,7 @@ export const KIND_RULES: Readonly<Record<string, KindRules>> = {
   'controllerrevisions.apps': { create: checkControllerRevision, update: checkControllerRevisionUpdate },
   'cronjobs.batch': { create: checkCronJob, update: checkCronJobUpdate },
   'customresourcedefinitions.apiextensions.k8s.io': {
+    anyFinalizer: true,
     create: checkDefinition,
     update: checkDefinitionUpdate,
     status: checkDefinitionStatus,

@@ -37,11 +37,11 @@ const SUBRESOURCE_LIMIT_BYTES = 256;
 /** Finalizers without a domain that the server itself knows. */
 const STANDARD_FINALIZERS: ReadonlySet<string> = new Set(['kubernetes', 'orphan', 'foregroundDeletion']);
 
-/** On creation, after the name was generated. */
+/** On creation, after the name was generated. `anyFinalizer`: the kind is not the core server's, which knows its finalizers. */
 export function checkMetadata(
   errors: Errors,
   metadata: JsonObject,
-  rules: { namespaced: boolean; name: NameRule },
+  rules: { namespaced: boolean; name: NameRule; anyFinalizer: boolean },
 ): void {
   const generateName = asText(metadata.generateName);
   if (generateName !== '') {
@@ -68,10 +68,15 @@ export function checkMetadata(
     errors.push(invalidField('metadata.finalizers', finalizers, detail));
   }
   checkManagedFields(errors, metadata);
-  checkStandardFinalizers(errors, metadata, 'metadata.finalizers');
+  if (!rules.anyFinalizer) checkStandardFinalizers(errors, metadata, 'metadata.finalizers');
 }
 
-export function checkMetadataUpdate(errors: Errors, metadata: JsonObject, old: JsonObject): void {
+export function checkMetadataUpdate(
+  errors: Errors,
+  metadata: JsonObject,
+  old: JsonObject,
+  rules: { anyFinalizer: boolean },
+): void {
   if (!isUnset(old.deletionTimestamp)) {
     const known = asTexts(old.finalizers);
     const added = asTexts(metadata.finalizers).filter((finalizer) => !known.includes(finalizer));
@@ -103,7 +108,7 @@ export function checkMetadataUpdate(errors: Errors, metadata: JsonObject, old: J
   checkAnnotations(errors, metadata.annotations, 'metadata.annotations');
   checkOwnerReferences(errors, metadata);
   checkManagedFields(errors, metadata);
-  checkStandardFinalizers(errors, metadata, 'metadata.finalizers');
+  if (!rules.anyFinalizer) checkStandardFinalizers(errors, metadata, 'metadata.finalizers');
 }
 
 /** A generated name may end in a dash, since something follows it. */

@@ -1,23 +1,25 @@
 import type { FieldError } from '../field-error.ts';
 import { asObject } from '../json-fields.ts';
 import type { KubeObject } from '../object.ts';
-import { resourceId } from '../resources.ts';
+import { findResource, resourceId } from '../resources.ts';
 import type { Errors } from './checks.ts';
 import { KIND_RULES, type KindRules } from './kind-rules.ts';
 import { checkMetadata, checkMetadataUpdate, SUBDOMAIN_NAME, withoutRepeats } from './metadata.ts';
 
-/** A built-in resource; those of CustomResourceDefinitions have schemas instead, and pass here by their metadata alone. */
+/** A resource. Of those that CustomResourceDefinitions define only the metadata is checked here: they have schemas. */
 export interface ValidatedType {
   readonly group: string;
   readonly plural: string;
   readonly namespaced: boolean;
 }
 
-const NO_RULES: KindRules = {};
+const BUILT_IN: KindRules = {};
+const CUSTOM: KindRules = { anyFinalizer: true };
 
 function rulesOf(info: ValidatedType): KindRules {
   const id = resourceId(info);
-  return Object.hasOwn(KIND_RULES, id) ? (KIND_RULES[id] as KindRules) : NO_RULES;
+  if (Object.hasOwn(KIND_RULES, id)) return KIND_RULES[id] as KindRules;
+  return findResource(id) === undefined ? CUSTOM : BUILT_IN;
 }
 
 /**
@@ -30,6 +32,7 @@ export function validateCreate(info: ValidatedType, object: KubeObject): FieldEr
   checkMetadata(errors, asObject(object.metadata), {
     namespaced: info.namespaced,
     name: rules.name ?? SUBDOMAIN_NAME,
+    anyFinalizer: rules.anyFinalizer ?? false,
   });
   rules.create?.(errors, object);
   return withoutRepeats(errors);
@@ -47,7 +50,9 @@ export function validateUpdate(
 ): FieldError[] {
   const rules = rulesOf(info);
   const errors: Errors = [];
-  checkMetadataUpdate(errors, asObject(object.metadata), asObject(old.metadata));
+  checkMetadataUpdate(errors, asObject(object.metadata), asObject(old.metadata), {
+    anyFinalizer: rules.anyFinalizer ?? false,
+  });
   if (subresource === 'status') rules.status?.(errors, object, old);
   else if (rules.update !== undefined) rules.update(errors, object, old);
   else rules.create?.(errors, object);
