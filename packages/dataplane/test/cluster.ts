@@ -1,7 +1,7 @@
 /** A small cluster of pipelines for tests: pods send frames, the frames travel, and what arrives is looked at. */
 
 import { formatAddressWords } from '@podwire/wire/address';
-import { buildTcp, buildUdp } from '@podwire/wire/build';
+import { buildSctp, buildTcp, buildUdp } from '@podwire/wire/build';
 import { verifyIpv4Checksum } from '@podwire/wire/ipv4';
 import { Packet } from '@podwire/wire/packet';
 import { verifyTransportChecksum } from '@podwire/wire/transport-checksum';
@@ -375,15 +375,26 @@ export function udp(
   return buildUdp({ src: from, srcPort: fromPort, dst: to, dstPort: toPort, payload });
 }
 
-/** The packet an addressee would answer with: everything turned round, same protocol; TCP with `flags`. */
+/** An SCTP packet of one chunk without a value: 1 INIT, 2 INIT ACK, 10 COOKIE ECHO, 11 COOKIE ACK. */
+export function sctp(from: string, fromPort: number, to: string, toPort: number, chunk: number): Uint8Array {
+  const chunks = new Uint8Array([chunk, 0, 0, 4]);
+  return buildSctp({ src: from, srcPort: fromPort, dst: to, dstPort: toPort, verificationTag: 1, chunks });
+}
+
+/** The packet an addressee would answer an opening with: everything turned round, same protocol. */
 export function answerTo(frame: Uint8Array, flags = SYN | ACK): Uint8Array {
   const packet = new Packet();
   expect(packet.decode(frame)).toBe(0);
   const src = formatAddressWords(packet.dst0, packet.dst1, packet.dst2, packet.dst3);
   const dst = formatAddressWords(packet.src0, packet.src1, packet.src2, packet.src3);
-  return packet.protocol === 6
-    ? tcp(src, packet.dstPort, dst, packet.srcPort, flags)
-    : udp(src, packet.dstPort, dst, packet.srcPort, 'answer');
+  switch (packet.protocol) {
+    case 6:
+      return tcp(src, packet.dstPort, dst, packet.srcPort, flags);
+    case 132:
+      return sctp(src, packet.dstPort, dst, packet.srcPort, 2);
+    default:
+      return udp(src, packet.dstPort, dst, packet.srcPort, 'answer');
+  }
 }
 
 /** All steps of all nodes as `stage text` lines. */

@@ -18,6 +18,7 @@ import {
   NODES,
   podAddress,
   SYN,
+  sctp,
   seenText,
   service,
   tcp,
@@ -100,6 +101,7 @@ const ranges = (version: Version, ...sourceRanges: string[]) => [
 ];
 const inRange = (version: Version) => ranges(version, version === 4 ? '192.0.2.0/24' : '2001:db8::/64');
 const outOfRange = (version: Version) => ranges(version, version === 4 ? '192.0.3.0/24' : '2001:db8:3::/64');
+const NUMBERS = { tcp: 6, udp: 17, sctp: 132 } as const;
 const REMOTE = ['pod-2-1:8080', 'pod-3-1:8080'];
 
 const flows: Flow[] = [
@@ -332,17 +334,22 @@ function home(from: Sender): string {
 
 describe.each(['iptables', 'ebpf'] as const)('mode %s', (mode) => {
   describe.each([4, 6] as const)('IPv%s', (version) => {
-    for (const protocol of ['tcp', 'udp'] as const) {
+    for (const protocol of ['tcp', 'udp', 'sctp'] as const) {
       it.each(flows)(`${protocol}: $name`, (flow) => {
         const services = flow
           .services(version)
-          .map((port) => ({ ...port, protocol: protocol === 'tcp' ? 6 : 17 }) as ServicePort);
+          .map((port) => ({ ...port, protocol: NUMBERS[protocol] }) as ServicePort);
         const cluster = new Cluster({ mode, services });
         const expected = ('output' in flow.expect ? flow.expect : flow.expect[mode]) as Expected;
         const to = address(flow.to, version);
         const port = flow.port ?? 80;
         const from = address(flow.from, version);
-        const opening = protocol === 'tcp' ? tcp(from, 4000, to, port, SYN) : udp(from, 4000, to, port);
+        const opening =
+          protocol === 'tcp'
+            ? tcp(from, 4000, to, port, SYN)
+            : protocol === 'sctp'
+              ? sctp(from, 4000, to, port, 1)
+              : udp(from, 4000, to, port);
         const there = send(cluster, flow.from, opening);
         const outputs = [expected.output].flat();
         if (outputs[0].startsWith('drop') || outputs[0].startsWith('host')) {
@@ -369,7 +376,12 @@ describe.each(['iptables', 'ebpf'] as const)('mode %s', (mode) => {
         });
 
         // And the flow goes on as it began.
-        const more = protocol === 'tcp' ? tcp(from, 4000, to, port, ACK) : opening;
+        const more =
+          protocol === 'tcp'
+            ? tcp(from, 4000, to, port, ACK)
+            : protocol === 'sctp'
+              ? sctp(from, 4000, to, port, 10)
+              : opening;
         expect(send(cluster, flow.from, more)).toMatchObject({ at: there.at, seen: there.seen });
       });
     }
