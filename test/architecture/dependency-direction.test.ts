@@ -7,6 +7,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 
 /** Who may import whom: the one direction of dependency of ARCHITECTURE.md. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
+  boot: [],
   wire: [],
   netstack: ['wire'],
   dataplane: ['wire'],
@@ -15,9 +16,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   sync: ['kube'],
   store: ['kube'],
   workload: ['netstack', 'wire', 'kube'],
-  controller: ['store', 'sync', 'kube', 'wire'],
-  agent: ['dataplane', 'netstack', 'compile', 'sync', 'workload', 'kube', 'wire'],
-  coredns: ['kube', 'sync', 'netstack', 'wire'],
+  controller: ['boot', 'store', 'sync', 'kube', 'wire'],
+  agent: ['boot', 'dataplane', 'netstack', 'compile', 'sync', 'workload', 'kube', 'wire'],
+  coredns: ['boot', 'kube', 'sync', 'netstack', 'wire'],
   cli: [],
   testkit: ['wire', 'kube'],
 };

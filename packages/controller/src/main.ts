@@ -1,13 +1,12 @@
+import '@podwire/boot/fast-imports';
 import { randomBytes, randomFillSync } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { enableCompileCache } from 'node:module';
 import { hostname, networkInterfaces } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Lab } from './lab.ts';
 import type { Clock } from './loops/clock.ts';
 
-// What is imported from here on comes out of a cache, already compiled: start-up takes half as long.
-enableCompileCache();
+// Imported at run time, that is after fast-imports has taken effect.
 const { startController } = await import('./controller.ts');
 const { readLab } = await import('./lab.ts');
 const { createLog, LOG_LEVELS } = await import('./log.ts');

@@ -17,10 +17,10 @@ let port = 0;
 
 beforeAll(async () => {
   const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.2', resolve));
   port = (probe.address() as AddressInfo).port;
   await new Promise((resolve) => probe.close(resolve));
-  writeFileSync(labFile, JSON.stringify({ name: 'lab', controller: { address: '127.0.0.1', port } }));
+  writeFileSync(labFile, JSON.stringify({ name: 'lab', controller: { address: '127.0.0.2', port } }));
 });
 
 afterAll(() => {
@@ -75,7 +75,7 @@ function get(path: string): Promise<{ status: number; body: { items: { metadata:
 
 test('serves, survives SIGKILL without its peers losing anything, and ends on SIGTERM', async () => {
   const first = start();
-  expect(await first.ready).toEqual({ ready: true, url: `https://127.0.0.1:${port}` });
+  expect(await first.ready).toEqual({ ready: true, url: `https://127.0.0.2:${port}` });
   for (const file of ['kubeconfig', 'join.json', 'store.db']) {
     expect(statSync(join(stateDir, file)).mode & 0o077, file).toBe(0);
   }
@@ -115,12 +115,12 @@ test('serves, survives SIGKILL without its peers losing anything, and ends on SI
 
 test('names a port that is taken', async () => {
   const holder = createServer();
-  await new Promise<void>((resolve) => holder.listen(port, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => holder.listen(port, '127.0.0.2', resolve));
   const { code, stderr } = await start().exit;
   holder.close();
   expect({ code, stderr }).toEqual({
     code: 1,
-    stderr: `Cannot serve the API on 127.0.0.1:${port}: the port is in use by another process; stop it, or choose another address in the lab file\n`,
+    stderr: `Cannot serve the API on 127.0.0.2:${port}: the port is in use by another process; stop it, or choose another address in the lab file\n`,
   });
 });
 

@@ -1,6 +1,5 @@
-import { enableCompileCache } from 'node:module';
+import '@podwire/boot/fast-imports';
 
-// Before the other imports, so that their compiled code comes from the cache.
-enableCompileCache();
+// Imported at run time, that is after fast-imports has taken effect.
 const { run } = await import('./process.ts');
 run();
