@@ -79,29 +79,31 @@ const GROUP = 3;
 function addressKind(core: Core, packet: Packet, fromLink: boolean): number {
   const d3 = packet.dst3 | 0;
   if (core.routes.isOwnWords(packet.dst0 | 0, packet.dst1 | 0, packet.dst2 | 0, d3)) {
-    return isSoundSource(packet, fromLink) ? OURS : NOT_OURS;
+    return isSoundSource(packet, fromLink && core.routes.hasLoopback) ? OURS : NOT_OURS;
   }
   const destination = addressOfWords(packet.dst0, packet.dst1, packet.dst2, packet.dst3);
-  if (isLoopback(destination)) return fromLink ? NOT_OURS : OURS;
-  if (!isSoundSource(packet, fromLink)) return NOT_OURS;
+  if (core.routes.hasLoopback && isLoopback(destination)) return fromLink ? NOT_OURS : OURS;
+  if (!isSoundSource(packet, fromLink && core.routes.hasLoopback)) return NOT_OURS;
   if (isMulticast(destination) || core.routes.isBroadcast(destination)) return GROUP;
   return core.acceptAnyAddress && !isUnspecified(destination) ? ANY : NOT_OURS;
 }
 
 // RFC 1122 3.2.1.3: no sender has a group, broadcast or loopback address. An own source address from the link
 // is fine: a hairpin through a service brings a pod its own packets back.
-function isSoundSource(packet: Packet, fromLink: boolean): boolean {
+function isSoundSource(packet: Packet, refuseLoopback: boolean): boolean {
   if (packet.version === 4) {
     const top = packet.src3 >>> 24;
     return (
-      top < 224 && !(top === 127 && fromLink) && !(packet.src3 === 0 && packet.protocol !== PROTOCOL_UDP)
+      top < 224 &&
+      !(top === 127 && refuseLoopback) &&
+      !(packet.src3 === 0 && packet.protocol !== PROTOCOL_UDP)
     );
   }
   if (packet.src0 >>> 24 === 255) return false;
-  if (!fromLink || packet.src0 !== 0 || packet.src1 !== 0) return true;
+  if (packet.src0 !== 0 || packet.src1 !== 0) return true;
   // Version 6 with a v4-mapped, loopback or unspecified source; the last only asks for duplicates.
   if (packet.src2 === 0 && packet.src3 === 0) return packet.protocol === PROTOCOL_ICMPV6;
-  return packet.src2 !== 0xffff && !(packet.src2 === 0 && packet.src3 === 1);
+  return packet.src2 !== 0xffff && !(packet.src2 === 0 && packet.src3 === 1 && refuseLoopback);
 }
 
 function receivePacket(core: Core, packet: Packet, target: number): void {

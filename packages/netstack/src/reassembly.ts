@@ -11,7 +11,7 @@ import type { Statistics } from './statistics.ts';
 const L3 = 14;
 const PACKET_LIMIT = 64;
 const PIECE_LIMIT = 256;
-const TOTAL_BYTES_LIMIT = 4 << 20;
+const TOTAL_BYTES_LIMIT = 2 << 20;
 /** RFC 8200 says 60 s, Linux takes 30 s for IPv4 and 60 s for IPv6. */
 const LIFETIME_MS = 30_000;
 const MAXIMUM_LENGTH = 65_535;

@@ -59,16 +59,30 @@ export class RouteTable {
   readonly #onlinkDefault: boolean;
   readonly #own: OwnAddress[] = [];
   readonly #destinations = new Map<number | string, Destination>();
-  #gatewayV4: IpAddress | undefined;
-  #gatewayV6: IpAddress | undefined;
+  readonly #gatewayV4: IpAddress | undefined;
+  readonly #gatewayV6: IpAddress | undefined;
+  readonly hasLoopback: boolean;
   epoch = 0;
 
-  /** `onlinkDefault`: without a gateway, every address is taken to be on the link. */
-  constructor(mtu: number, gatewayV4?: IpAddress, gatewayV6?: IpAddress, onlinkDefault = false) {
-    this.#mtu = mtu;
-    this.#gatewayV4 = gatewayV4;
-    this.#gatewayV6 = gatewayV6;
-    this.#onlinkDefault = onlinkDefault;
+  constructor(o: {
+    mtu: number;
+    gatewayV4: IpAddress | undefined;
+    gatewayV6: IpAddress | undefined;
+    /** Without a gateway, every address is taken to be on the link. */
+    onlinkDefault: boolean;
+    /** 127.0.0.0/8 and ::1 stay inside the stack. */
+    hasLoopback: boolean;
+  }) {
+    this.#mtu = o.mtu;
+    this.#gatewayV4 = o.gatewayV4;
+    this.#gatewayV6 = o.gatewayV6;
+    this.#onlinkDefault = o.onlinkDefault;
+    this.hasLoopback = o.hasLoopback;
+  }
+
+  /** Number of remote addresses it knows something of. */
+  get size(): number {
+    return this.#destinations.size;
   }
 
   get own(): readonly OwnAddress[] {
@@ -105,7 +119,7 @@ export class RouteTable {
 
   /** Whether packets to it stay inside the stack. */
   isLocal(a: IpAddress): boolean {
-    return this.isOwn(a) || isLoopback(a);
+    return this.isOwn(a) || (this.hasLoopback && isLoopback(a));
   }
 
   /** 255.255.255.255 or the all-ones address of an own IPv4 prefix. */
@@ -124,7 +138,8 @@ export class RouteTable {
   /** The address to send from, undefined when the stack has none of that version. */
   sourceFor(destination: IpAddress): IpAddress | undefined {
     if (this.isOwn(destination)) return destination;
-    if (isLoopback(destination)) return destination.version === 4 ? LOOPBACK_V4 : LOOPBACK_V6;
+    if (this.hasLoopback && isLoopback(destination))
+      return destination.version === 4 ? LOOPBACK_V4 : LOOPBACK_V6;
     let first: IpAddress | undefined;
     for (const { address, prefixLength } of this.#own) {
       if (address.version !== destination.version) continue;

@@ -58,6 +58,11 @@ export interface StackOptions {
   socketLb?: SocketLb;
   /** Accept packets for, and send from, addresses that are not ours. */
   acceptAnyAddress?: boolean;
+  /**
+   * Default true. False for a stack whose link carries 127.0.0.0/8 and ::1 as any other address, such as a
+   * node's in a lab where nodes have addresses of the real loopback.
+   */
+  loopback?: boolean;
   tcp?: Partial<TcpSettings>;
   /** Between two requests for a neighbour's MAC address; the third unanswered one fails. Default 1000. */
   neighborRetryMs?: number;
@@ -169,12 +174,13 @@ export class NetStack {
       key,
       statistics,
       timers: new TimerQueue(nowMs, setTimer),
-      routes: new RouteTable(
-        link.mtu,
-        o.gateway?.v4 === undefined ? undefined : parseIpAddress(o.gateway.v4),
-        o.gateway?.v6 === undefined ? undefined : parseIpAddress(o.gateway.v6),
-        o.acceptAnyAddress === true || neighborMac !== undefined,
-      ),
+      routes: new RouteTable({
+        mtu: link.mtu,
+        gatewayV4: o.gateway?.v4 === undefined ? undefined : parseIpAddress(o.gateway.v4),
+        gatewayV6: o.gateway?.v6 === undefined ? undefined : parseIpAddress(o.gateway.v6),
+        onlinkDefault: o.acceptAnyAddress === true || neighborMac !== undefined,
+        hasLoopback: o.loopback !== false,
+      }),
       neighbors: new NeighborTable(
         () => core,
         o.neighborRetryMs ?? 1000,

@@ -1,6 +1,8 @@
-import { buildArp, buildIcmpEcho, buildNeighborSolicitation } from '@podwire/wire/build';
+import { buildArp, buildIcmpEcho, buildNeighborSolicitation, buildUdp } from '@podwire/wire/build';
 import { describe as text } from '@podwire/wire/describe';
 import { describe, expect, it } from 'vitest';
+import { parseIpAddress } from '../src/ip-address.ts';
+import { RouteTable } from '../src/routes.ts';
 import { NetStack, type StackOptions } from '../src/stack.ts';
 import { FakeClock } from './fake-clock.ts';
 import { seededRandom32 } from './seeded-random.ts';
@@ -223,16 +225,59 @@ describe('Neighbour Discovery', () => {
   });
 });
 
+describe('bounds', () => {
+  it('remembers a bounded number of destinations', () => {
+    const routes = new RouteTable({
+      mtu: 1500,
+      gatewayV4: undefined,
+      gatewayV6: undefined,
+      onlinkDefault: true,
+      hasLoopback: true,
+    });
+    for (let i = 0; i < 5000; i++) routes.lookup(parseIpAddress(`10.1.${i >> 8}.${i & 255}`)!);
+    expect(routes.size).toBe(1024);
+  });
+});
+
+describe('a stack without loopback', () => {
+  it('sends 127.0.0.11 over the link and takes packets from there', () => {
+    const sent: Uint8Array[] = [];
+    const { stack, clock, receive } = alone({
+      interface: {
+        name: 'host',
+        mac: MAC,
+        mtu: 1500,
+        neighborMac: PEER_MAC,
+        transmit: (frame) => sent.push(frame.slice()),
+      },
+      acceptAnyAddress: true,
+      loopback: false,
+    });
+    const heard: string[] = [];
+    const socket = stack.bindUdp({ host: '127.0.0.11', port: 5 });
+    socket.on('message', (data, peer) => heard.push(`${data} from ${peer.address} to ${peer.localAddress}`));
+    socket.send('x', 9, '127.0.0.12');
+    clock.settle();
+    expect(sent.map((frame) => text(frame))).toEqual(['IP 127.0.0.11.5 > 127.0.0.12.9: UDP, length 1']);
+    receive(
+      buildUdp({ src: '127.0.0.12', dst: '127.0.0.11', dstMac: MAC, srcPort: 9, dstPort: 5, payload: 'y' }),
+    );
+    expect(heard).toEqual(['y from 127.0.0.12 to 127.0.0.11']);
+  });
+});
+
 describe('whose frames', () => {
   it('takes its own MAC, broadcast and multicast, nothing else', () => {
-    const { take, receive } = alone({ gateway: { v4: '10.0.0.9' } });
+    const { take, receive, stack } = alone({ gateway: { v4: '10.0.0.9' } });
+    stack.bindUdp().send('x', 9, '10.0.0.9');
     receive(arpReply('10.0.0.9'));
+    take();
     const ping = (dstMac: string, dst = '10.0.0.1', src = '10.0.0.9') =>
       receive(buildIcmpEcho({ src, dst, srcMac: PEER_MAC, dstMac, id: 1, sequence: 1 }));
     ping('02:00:00:00:00:02');
     expect(take()).toEqual([]);
     ping(MAC);
-    expect(take()).toHaveLength(1);
+    expect(take()).toEqual([expect.stringContaining('echo reply')]);
     const broken = buildIcmpEcho({
       src: '10.0.0.9',
       dst: '10.0.0.1',

@@ -30,7 +30,7 @@ export function output(c: TcpConnection): void {
   if (c.lossState !== LOSS_NONE) retransmitHoles(c);
   sendNewData(c);
   if (c.probeDue) sendProbe(c);
-  if (c.ackNow || c.duplicateAcksOwed > 0) sendAcks(c);
+  if (c.ackNow) sendAcks(c);
   if (c.state !== CLOSED) armTimers(c);
 }
 
