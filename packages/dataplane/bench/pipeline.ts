@@ -129,7 +129,7 @@ for (const mode of ['iptables', 'ebpf'] as const) {
     ack[34] = syn[34];
     ack[35] = syn[35];
     // Answered, so that the flow is established and its packets are valid.
-    pipeline.conntrack.removeWhere(() => true, nowMs);
+    pipeline.conntrack.removeWhere(0, () => true, nowMs);
     pipeline.fromPod(1, ack, ack.length);
     const later = best(300_000, () => pipeline.fromPod(1, ack, ack.length));
 

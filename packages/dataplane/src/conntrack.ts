@@ -14,13 +14,9 @@
 
 import { formatAddressWords } from '@podwire/wire/address';
 import type { Packet } from '@podwire/wire/packet';
-import {
-  PROTOCOL_ICMP,
-  PROTOCOL_ICMPV6,
-  PROTOCOL_SCTP,
-  PROTOCOL_TCP,
-  PROTOCOL_UDP,
-} from '@podwire/wire/protocol';
+import { PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from '@podwire/wire/protocol';
+import type { ConntrackEntry, ConntrackTuple } from './conntrack-entry.ts';
+import { firstChunk, firstState } from './conntrack-protocols.ts';
 import {
   type ConntrackTimeouts,
   IGNORE,
@@ -33,16 +29,12 @@ import {
   nextTcpState,
   STATE_CLOSE,
   STATE_ESTABLISHED,
-  STATE_GENERIC,
-  STATE_ICMP,
   STATE_NAMES,
-  STATE_NONE,
   STATE_SERVICE,
   STATE_SERVICE_CLOSING,
   STATE_SERVICE_RESET,
   STATE_SERVICE_SYN,
   STATE_TIME_WAIT,
-  STATE_UDP,
   STATE_UDP_STREAM,
 } from './conntrack-states.ts';
 import { WordMap } from './word-map.ts';
@@ -94,34 +86,6 @@ export interface ConntrackOptions {
   readonly timeouts?: ConntrackTimeouts;
   /** Perturbs the hash. */
   readonly seed?: number;
-}
-
-/** One direction of a flow in a dump. */
-export interface ConntrackTuple {
-  readonly source: string;
-  readonly destination: string;
-  /** 0 for protocols without ports; the echo id for ICMP. */
-  readonly sourcePort: number;
-  readonly destinationPort: number;
-  readonly packets: number;
-  readonly bytes: number;
-}
-
-/** One flow in a dump. */
-export interface ConntrackEntry {
-  readonly version: 4 | 6;
-  readonly protocol: number;
-  /** As `conntrack -L` names it; '' for UDP and ICMP. */
-  readonly state: string;
-  readonly original: ConntrackTuple;
-  readonly reply: ConntrackTuple;
-  readonly expiresInSeconds: number;
-  readonly seenReply: boolean;
-  readonly assured: boolean;
-  /** True for a remembered backend choice of ebpf mode: `reply` is meaningless there. */
-  readonly isServiceChoice: boolean;
-  /** `namespace/name:port` of the Service that was used, or ''. */
-  readonly service: string;
 }
 
 export class Conntrack {
@@ -285,25 +249,6 @@ export class Conntrack {
     return true;
   }
 
-  /** Whether a packet without a flow may open one; otherwise Linux calls it INVALID. */
-  mayOpen(packet: Packet): boolean {
-    switch (packet.protocol) {
-      case PROTOCOL_TCP:
-        return nextTcpState(STATE_NONE, 0, packet.tcpFlags) < INVALID;
-      case PROTOCOL_SCTP:
-        return nextSctpState(STATE_NONE, 0, firstChunk(packet)) < INVALID;
-      case PROTOCOL_ICMP:
-        // Echo, timestamp, information and address mask requests (nf_conntrack_proto_icmp.c).
-        return (
-          packet.icmpType === 8 || packet.icmpType === 13 || packet.icmpType === 15 || packet.icmpType === 17
-        );
-      case PROTOCOL_ICMPV6:
-        return packet.icmpType === 128 || packet.icmpType === 139;
-      default:
-        return true;
-    }
-  }
-
   /**
    * Adds a flow whose original tuple is `original` (as the packet arrived) and whose answers look like `reply`.
    * @param packet the packet that opens it (its state and size), possibly rewritten already
@@ -428,11 +373,16 @@ export class Conntrack {
     this.#free(reference >> 1);
   }
 
-  /** Removes every flow that `matches`; for clean-up when tables change, not for the packet path. */
-  removeWhere(matches: (entry: ConntrackEntry) => boolean, nowMs: number): number {
+  /**
+   * Removes every flow of a protocol (0: of any) that `matches`; for clean-up when tables change, not for packets.
+   * @returns how many were removed
+   */
+  removeWhere(protocol: number, matches: (entry: ConntrackEntry) => boolean, nowMs: number): number {
     let removed = 0;
     for (let flow = 0; flow < this.#highWater; flow++) {
-      if ((this.#flags[flow] & FLAG_USED) === 0 || !matches(this.#entry(flow, nowMs))) continue;
+      if ((this.#flags[flow] & FLAG_USED) === 0) continue;
+      if (protocol !== 0 && (this.#tuples[flow * FLOW + PROTOCOL] & 0xff) !== protocol) continue;
+      if (!matches(this.#entry(flow, nowMs))) continue;
       this.#free(flow);
       removed++;
     }
@@ -694,24 +644,4 @@ function isMirrored(original: FlowTuple, reply: FlowTuple, ofDestination: boolea
         original.src2 === reply.dst2 &&
         original.src1 === reply.dst1 &&
         original.src0 === reply.dst0;
-}
-
-function firstState(packet: Packet): number {
-  switch (packet.protocol) {
-    case PROTOCOL_TCP:
-      return packet.l4 < 0 ? STATE_NONE : nextTcpState(STATE_NONE, 0, packet.tcpFlags);
-    case PROTOCOL_UDP:
-      return STATE_UDP;
-    case PROTOCOL_SCTP:
-      return nextSctpState(STATE_NONE, 0, firstChunk(packet));
-    case PROTOCOL_ICMP:
-    case PROTOCOL_ICMPV6:
-      return STATE_ICMP;
-    default:
-      return STATE_GENERIC;
-  }
-}
-
-function firstChunk(packet: Packet): number {
-  return packet.payload >= 0 && packet.payload < packet.end ? packet.frame[packet.payload] : -1;
 }

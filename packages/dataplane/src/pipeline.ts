@@ -10,6 +10,7 @@
  * trace when there is one; the decision is the same without.
  */
 
+import { copyBytes } from '@podwire/wire/big-endian';
 import { patchIpv4Ttl } from '@podwire/wire/ipv4';
 import { setIpv6HopLimit } from '@podwire/wire/ipv6';
 import { DECODE_OK, decodeResultText, Packet } from '@podwire/wire/packet';
@@ -21,9 +22,10 @@ import {
   PROTOCOL_TCP,
   PROTOCOL_UDP,
 } from '@podwire/wire/protocol';
-import { getVxlanVni, isVxlan, VXLAN_HEADER_LENGTH } from '@podwire/wire/vxlan';
+import { VXLAN_HEADER_LENGTH } from '@podwire/wire/vxlan';
 import type { Words } from './address-words.ts';
 import { Conntrack } from './conntrack.ts';
+import { mayOpenFlow } from './conntrack-protocols.ts';
 import { CILIUM_TIMEOUTS, KUBE_PROXY_TIMEOUTS } from './conntrack-states.ts';
 import { PipelineCounters } from './counters.ts';
 import { DROP_REASONS, type DropReason } from './drop-reasons.ts';
@@ -72,6 +74,10 @@ import { checkPodPacket, GATEWAY_MAC, hasMac, isGroupDestination, podPacketText 
 import { traceFlow, traceFlowDestination, traceFlowSource, traceRoute, traceSnat } from './step-text.ts';
 import type { Tables } from './tables.ts';
 import type { PacketTrace, TraceStage } from './trace.ts';
+import { checkInnerFrame, checkTunnelHeader, tunnelText } from './tunnel-check.ts';
+
+/** Up to here a byte by byte copy beats making a view. */
+const SHORT_FRAME = 128;
 
 export interface PipelineOptions {
   readonly nowMs: () => number;
@@ -182,7 +188,7 @@ export class Pipeline {
       this.#copyIn(this.#exit.frame, frame, length) ??
       this.#decode(length) ??
       this.#answerNeighbour(length) ??
-      this.#announce('host') ??
+      this.#checkHostPacket() ??
       this.#forward()
     );
   }
@@ -240,6 +246,8 @@ export class Pipeline {
       return this.#exit.drop(DROP_REASONS.invalidPacket, 'decode', `${length} bytes do not fit a frame`);
     }
     if (frame.length === length) to.set(frame);
+    // A view is an object; for a short frame in a long buffer the loop is cheaper, too.
+    else if (length <= SHORT_FRAME) copyBytes(frame, 0, to, 0, length);
     else to.set(frame.subarray(0, length));
     return undefined;
   }
@@ -290,59 +298,40 @@ export class Pipeline {
     return undefined;
   }
 
-  #announce(who: string): undefined {
-    this.#trace?.add('decode', 'ok', `${who}  ${packetText(this.#packet)}`);
-    return undefined;
+  #checkHostPacket(): Outcome | undefined {
+    this.#trace?.add('decode', 'ok', `host  ${packetText(this.#packet)}`);
+    if (!isGroupDestination(this.#packet)) return undefined;
+    return this.#exit.drop(
+      DROP_REASONS.staleOrUnroutableIp,
+      'decode',
+      'broadcast and multicast end on the link',
+    );
   }
 
   #decapsulate(datagram: Uint8Array, length: number, outerSource: string): Outcome | undefined {
     const { vteps, vtepMac, tables } = this.#prepared;
-    if (length > datagram.length || !isVxlan(datagram, 0, length)) {
-      return this.#exit.drop(DROP_REASONS.invalidPacket, 'decap', 'no VXLAN header with a valid VNI');
-    }
-    const vtep = vteps.get(outerSource);
-    if (vtep === undefined) {
-      return this.#exit.drop(
-        DROP_REASONS.unknownSender,
-        'decap',
-        this.#trace && `${outerSource} is no node of this cluster`,
-      );
-    }
-    const vni = getVxlanVni(datagram, 0);
-    if (vni !== tables.node.vni) {
-      const text = this.#trace && `VNI ${vni} from ${vtep.vtep.node}, this overlay is ${tables.node.vni}`;
-      return this.#exit.drop(DROP_REASONS.wrongVni, 'decap', text);
-    }
+    const { vni } = tables.node;
+    const sender = vteps.get(outerSource);
+    const outer = checkTunnelHeader(datagram, length, sender, vni);
+    if (outer !== 0) return this.#dropTunnelled(outer, datagram, outerSource);
     const stop =
       this.#copyIn(this.#exit.buffer, datagram, length) ?? this.#decode(length - VXLAN_HEADER_LENGTH);
     if (stop !== undefined) return stop;
-    if (!hasMac(this.#exit.frame, 0, vtepMac)) {
-      return this.#exit.drop(
-        DROP_REASONS.invalidDestinationMac,
-        'decap',
-        "inner frame is not for this node's VTEP",
-      );
+    const inner = checkInnerFrame(this.#packet, vtepMac);
+    if (inner !== 0) return this.#dropTunnelled(inner, datagram, outerSource);
+    if (this.#trace !== undefined) {
+      const { node } = sender!.vtep;
+      const from = `VXLAN vni=${vni} from ${node} (${outerSource})`;
+      this.#trace.add('decap', 'ok', `${from}  ${packetText(this.#packet)}`, { vni, node, outerSource });
     }
-    if (this.#packet.l3 < 0)
-      return this.#exit.drop(DROP_REASONS.unsupportedL3, 'decap', 'inner frame carries no IP');
-    if (isGroupDestination(this.#packet)) {
-      return this.#exit.drop(
-        DROP_REASONS.staleOrUnroutableIp,
-        'decap',
-        'the overlay carries no broadcast or multicast',
-      );
-    }
-    this.#trace?.add(
-      'decap',
-      'ok',
-      `VXLAN vni=${vni} from ${vtep.vtep.node} (${outerSource})  ${packetText(this.#packet)}`,
-      {
-        vni,
-        node: vtep.vtep.node,
-        outerSource,
-      },
-    );
     return undefined;
+  }
+
+  #dropTunnelled(reason: DropReason, datagram: Uint8Array, outerSource: string): Outcome {
+    if (this.#trace === undefined) return this.#exit.drop(reason, 'decap');
+    const { vteps, tables } = this.#prepared;
+    const text = tunnelText(reason, datagram, outerSource, vteps.get(outerSource), tables.node.vni);
+    return this.#exit.drop(reason, 'decap', text);
   }
 
   // ---- flow and service ----
@@ -417,7 +406,7 @@ export class Pipeline {
 
   #openFlow(): Outcome | undefined {
     const packet = this.#packet;
-    if (!this.conntrack.mayOpen(packet)) {
+    if (!mayOpenFlow(packet)) {
       // What the node itself sends is not filtered for belonging to a flow.
       if (this.#origin !== 'host') {
         return this.#exit.drop(

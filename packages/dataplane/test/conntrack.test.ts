@@ -2,6 +2,7 @@ import { Packet } from '@podwire/wire/packet';
 import { describe, expect, it } from 'vitest';
 import { wordsOf } from '../src/address-words.ts';
 import { Conntrack, type FlowTuple } from '../src/conntrack.ts';
+import { mayOpenFlow } from '../src/conntrack-protocols.ts';
 import { CILIUM_TIMEOUTS } from '../src/conntrack-states.ts';
 import { ACK, FIN, RST, SYN, seeded, tcp, udp } from './cluster.ts';
 
@@ -152,7 +153,7 @@ describe('TCP states and how long they last (Linux)', () => {
     expect(table.update(reference, packetOf(tcp(A, 1000, B, 80, ACK)), 0)).toBe(false);
     expect(table.update(reference + 1, packetOf(tcp(B, 80, A, 1000, FIN | ACK)), 0)).toBe(false);
     expect(table.counters.invalid).toBe(2);
-    const opens = (flags: number): boolean => table.mayOpen(packetOf(tcp(A, 1, B, 2, flags)));
+    const opens = (flags: number): boolean => mayOpenFlow(packetOf(tcp(A, 1, B, 2, flags)));
     expect([SYN, ACK, SYN | ACK, FIN | ACK, RST, 0].map(opens)).toEqual([
       true,
       true,

@@ -330,6 +330,12 @@ describe('neighbours on the link', () => {
 });
 
 describe('the host', () => {
+  it('has no groups to talk to', () => {
+    const cluster = new Cluster({ mode: 'iptables' });
+    expect(cluster.fromHost(1, udp('10.244.1.1', 1, '224.0.0.251', 5353)).at).toBe('drop 151');
+    expect(cluster.fromHost(1, udp('fd00:10:244:1::1', 1, 'ff02::fb', 5353)).at).toBe('drop 151');
+  });
+
   it.each([4, 6] as const)('reaches pods here and elsewhere, and is reached, IPv%s', (version) => {
     const cluster = new Cluster({ mode: 'iptables' });
     const own = version === 4 ? NODES[0].gateway.v4 : NODES[0].gateway.v6;

@@ -4,6 +4,7 @@
  */
 
 import { PROTOCOL_UDP } from '@podwire/wire/protocol';
+import type { ConntrackEntry } from '../conntrack-entry.ts';
 import type { ServicePort, Tables } from '../tables.ts';
 import type { TranslatorContext } from './translator.ts';
 
@@ -28,11 +29,12 @@ export function forgetStaleUdpFlows(
     const backends = new Set(serving.map((endpoint) => `${endpoint.address} ${endpoint.port}`));
     for (const key of frontendKeys(port, tables)) allowed.set(key, backends);
   }
-  context.conntrack.removeWhere((entry) => {
-    if (entry.protocol !== PROTOCOL_UDP || entry.isServiceChoice) return false;
+  const isStale = (entry: ConntrackEntry): boolean => {
+    if (entry.isServiceChoice) return false;
     const backends = allowed.get(`${entry.original.destination} ${entry.original.destinationPort}`);
     return backends !== undefined && !backends.has(`${entry.reply.source} ${entry.reply.sourcePort}`);
-  }, context.nowMs());
+  };
+  context.conntrack.removeWhere(PROTOCOL_UDP, isStale, context.nowMs());
 }
 
 function frontendKeys(port: ServicePort, tables: Tables): string[] {
