@@ -584,7 +584,7 @@ export class Shell implements ExpansionHost {
       }
       return this.#test(words, streams, false);
     }
-    const builtin: Builtin | undefined = Object.hasOwn(BUILTINS, name) ? BUILTINS[name] : undefined;
+    const builtin = builtinOf(name);
     if (builtin) {
       if (!SPECIAL_BUILTINS.has(name)) {
         return this.#withAssignments(assignments, async () => builtin(this, argv, streams));
@@ -712,6 +712,13 @@ export class Shell implements ExpansionHost {
       return this.endOf(error, streams);
     }
   }
+}
+
+/** A builtin by its name, and the shells by their path too: `/bin/sh -c …` is the commonest command of all. */
+function builtinOf(name: string): Builtin | undefined {
+  const shell = posix.basename(name);
+  const key = name.includes('/') && ['sh', 'bash', 'ash', 'dash'].includes(shell) ? shell : name;
+  return Object.hasOwn(BUILTINS, key) ? BUILTINS[key] : undefined;
 }
 
 export async function complain(streams: Streams, text: string): Promise<void> {
