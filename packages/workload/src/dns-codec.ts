@@ -7,7 +7,12 @@ export interface DnsReply {
   rcode: string;
   truncated: boolean;
   authoritative: boolean;
+  recursionDesired: boolean;
   recursionAvailable: boolean;
+  authenticData: boolean;
+  questions: { name: string; type: string }[];
+  /** UDP payload size of an OPT record, when there is one. */
+  ednsBytes: number | undefined;
   answers: DnsRecord[];
   authorities: DnsRecord[];
   additionals: DnsRecord[];
@@ -63,7 +68,11 @@ export function parseReply(message: Uint8Array): DnsReply | undefined {
       rcode: packet.rcode ?? 'NOERROR',
       truncated: packet.flag_tc,
       authoritative: packet.flag_aa,
+      recursionDesired: packet.flag_rd,
       recursionAvailable: packet.flag_ra,
+      authenticData: packet.flag_ad,
+      questions: (packet.questions ?? []).map(({ name, type }) => ({ name, type })),
+      ednsBytes: (packet.additionals ?? []).find((record) => record.type === 'OPT')?.udpPayloadSize,
       answers: (packet.answers ?? []).map(fromLibrary),
       authorities: (packet.authorities ?? []).map(fromLibrary),
       additionals: (packet.additionals ?? []).filter((record) => record.type !== 'OPT').map(fromLibrary),
@@ -97,6 +106,10 @@ function fromLibrary(record: dnsPacket.Answer): DnsRecord {
     case 'PTR':
     case 'NS':
       return { ...base, text: `${String(data)}.` };
+    case 'MX': {
+      const mx = data as { preference?: number; exchange?: string };
+      return { ...base, text: `${mx.preference ?? 0} ${mx.exchange}.` };
+    }
     default:
       return { ...base, text: typeof data === 'string' ? data : JSON.stringify(data) };
   }

@@ -27,7 +27,14 @@ export interface QueryOptions {
   attempts?: number;
   signal?: AbortSignal;
   edns?: boolean;
+  /** Default true. */
+  recursionDesired?: boolean;
 }
+
+/** What asking one server once came to; `TRUNCATED` never: that is a reply. */
+export type DnsExchange =
+  | { reply: DnsReply; bytes: number }
+  | { failure: 'timeout' | 'refused' | 'unreachable' | 'reset' | 'aborted' | 'malformed' };
 
 /**
  * Addresses of a host as getaddrinfo finds them in a pod: literal addresses, /etc/hosts, then DNS with the search
@@ -87,15 +94,57 @@ export async function query(
   for (let attempt = 0; attempt < (options.attempts ?? ATTEMPTS); attempt++) {
     for (const server of servers) {
       if (options.signal?.aborted) return undefined;
-      const overUdp = options.tcp ? undefined : await askUdp(sandbox, server, name, type, options);
-      if (overUdp && !overUdp.truncated) return overUdp;
-      if (overUdp?.truncated || options.tcp) {
-        const overTcp = await askTcp(sandbox, server, name, type, options);
-        if (overTcp) return overTcp;
-      }
+      const first = await exchange(sandbox, server, name, type, options);
+      if (!('reply' in first)) continue;
+      if (!first.reply.truncated) return first.reply;
+      const whole = await exchange(sandbox, server, name, type, { ...options, tcp: true });
+      if ('reply' in whole) return whole.reply;
     }
   }
   return undefined;
+}
+
+/** Asks one server one question, once, over UDP or TCP. */
+export function exchange(
+  sandbox: Sandbox,
+  server: string,
+  name: string,
+  type: string,
+  options: QueryOptions,
+): Promise<DnsExchange> {
+  return options.tcp
+    ? askTcp(sandbox, server, name, type, options)
+    : askUdp(sandbox, server, name, type, options);
+}
+
+function failureOf(error: Error & { code?: string }): DnsExchange {
+  if (error.code === 'ECONNREFUSED') return { failure: 'refused' };
+  if (error.code === 'ETIMEDOUT') return { failure: 'timeout' };
+  return { failure: error.code === 'ECONNRESET' ? 'reset' : 'unreachable' };
+}
+
+/** Settles once: by an answer, an error, the time or the abort. */
+function settled(
+  options: QueryOptions,
+  start: (settle: (outcome: DnsExchange) => void) => void,
+  cleanUp: () => void,
+): Promise<DnsExchange> {
+  return new Promise((resolve) => {
+    let over = false;
+    const settle = (outcome: DnsExchange): void => {
+      if (over) return;
+      over = true;
+      clearTimeout(timer);
+      options.signal?.removeEventListener('abort', onAbort);
+      cleanUp();
+      resolve(outcome);
+    };
+    const onAbort = (): void => settle({ failure: 'aborted' });
+    const timer = setTimeout(() => settle({ failure: 'timeout' }), options.timeoutMs ?? TIMEOUT_MS);
+    options.signal?.addEventListener('abort', onAbort);
+    if (options.signal?.aborted) onAbort();
+    else start(settle);
+  });
 }
 
 function askUdp(
@@ -104,31 +153,28 @@ function askUdp(
   name: string,
   type: string,
   options: QueryOptions,
-): Promise<DnsReply | undefined> {
-  return new Promise((resolve) => {
-    const id = randomInt(65_536);
-    const socket = sandbox.stack.bindUdp();
-    const settle = (reply: DnsReply | undefined): void => {
-      clearTimeout(timer);
-      options.signal?.removeEventListener('abort', onAbort);
-      socket.close();
-      resolve(reply);
-    };
-    const onAbort = (): void => settle(undefined);
-    const timer = setTimeout(onAbort, options.timeoutMs ?? TIMEOUT_MS);
-    options.signal?.addEventListener('abort', onAbort);
-    socket.on('error', onAbort);
-    socket.on('message', (message) => {
-      const reply = parseReply(message);
-      if (reply?.id === id) settle(reply);
-    });
-    socket.connect(options.port ?? 53, server);
-    try {
-      socket.send(emitQuestion(id, name, type, { ...(options.edns && { edns: true }) }));
-    } catch {
-      onAbort();
-    }
-  });
+): Promise<DnsExchange> {
+  const id = randomInt(65_536);
+  const socket = sandbox.stack.bindUdp();
+  return settled(
+    options,
+    (settle) => {
+      socket.on('error', (error) => settle(failureOf(error)));
+      socket.on('message', (message) => {
+        const reply = parseReply(message);
+        if (reply?.id === id) settle({ reply, bytes: message.length });
+      });
+      try {
+        socket.connect(options.port ?? 53, server);
+        socket.send(emitQuestion(id, name, type, options), undefined, undefined, (error) => {
+          if (error) settle(failureOf(error));
+        });
+      } catch {
+        settle({ failure: 'malformed' });
+      }
+    },
+    () => socket.close(),
+  );
 }
 
 function askTcp(
@@ -137,35 +183,36 @@ function askTcp(
   name: string,
   type: string,
   options: QueryOptions,
-): Promise<DnsReply | undefined> {
-  return new Promise((resolve) => {
-    const id = randomInt(65_536);
-    const socket = sandbox.stack.connectTcp({ host: server, port: options.port ?? 53 });
-    let pending: Buffer = Buffer.alloc(0);
-    const settle = (reply: DnsReply | undefined): void => {
-      clearTimeout(timer);
-      options.signal?.removeEventListener('abort', onAbort);
-      socket.destroy();
-      resolve(reply);
-    };
-    const onAbort = (): void => settle(undefined);
-    const timer = setTimeout(onAbort, options.timeoutMs ?? TIMEOUT_MS);
-    options.signal?.addEventListener('abort', onAbort);
-    socket.on('error', onAbort);
-    socket.on('end', onAbort);
-    socket.on('connect', () => {
-      const question = emitQuestion(id, name, type);
-      const prefix = Buffer.alloc(2);
-      prefix.writeUInt16BE(question.length, 0);
-      socket.write(Buffer.concat([prefix, question]));
-    });
-    socket.on('data', (chunk: Buffer) => {
-      pending = Buffer.concat([pending, chunk]);
-      if (pending.length < 2 || pending.length < 2 + pending.readUInt16BE(0)) return;
-      const reply = parseReply(pending.subarray(2, 2 + pending.readUInt16BE(0)));
-      settle(reply?.id === id ? reply : undefined);
-    });
-  });
+): Promise<DnsExchange> {
+  const id = randomInt(65_536);
+  const socket = sandbox.stack.connectTcp({ host: server, port: options.port ?? 53 });
+  let pending: Buffer = Buffer.alloc(0);
+  socket.on('error', () => {});
+  return settled(
+    options,
+    (settle) => {
+      socket.on('error', (error) => settle(failureOf(error)));
+      socket.on('end', () => settle({ failure: 'reset' }));
+      socket.on('connect', () => {
+        try {
+          const question = emitQuestion(id, name, type, options);
+          const prefix = Buffer.alloc(2);
+          prefix.writeUInt16BE(question.length, 0);
+          socket.write(Buffer.concat([prefix, question]));
+        } catch {
+          settle({ failure: 'malformed' });
+        }
+      });
+      socket.on('data', (chunk: Buffer) => {
+        pending = Buffer.concat([pending, chunk]);
+        if (pending.length < 2 || pending.length < 2 + pending.readUInt16BE(0)) return;
+        const message = pending.subarray(2, 2 + pending.readUInt16BE(0));
+        const reply = parseReply(message);
+        settle(reply?.id === id ? { reply, bytes: message.length } : { failure: 'malformed' });
+      });
+    },
+    () => socket.destroy(),
+  );
 }
 
 /** The addresses an answer has for a name, through its CNAMEs. */

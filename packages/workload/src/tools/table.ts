@@ -87,6 +87,29 @@ const FAMILIES: readonly { load: () => Promise<Family>; tools: Readonly<Record<s
     },
   },
   { load: () => import('./curl/curl.ts'), tools: { curl: 'curl' } },
+  { load: () => import('./wget.ts'), tools: { wget: 'wget' } },
+  { load: () => import('./nc.ts'), tools: { nc: 'nc', netcat: 'nc', ncat: 'nc' } },
+  { load: () => import('./ping.ts'), tools: { ping: 'ping', ping6: 'ping' } },
+  {
+    load: () => import('./traceroute.ts'),
+    tools: { traceroute: 'traceroute', traceroute6: 'traceroute', tracepath: 'traceroute' },
+  },
+  { load: () => import('./redis-cli.ts'), tools: { 'redis-cli': 'redisCli' } },
+  { load: () => import('./dig.ts'), tools: { dig: 'dig' } },
+  {
+    load: () => import('./nslookup.ts'),
+    tools: {
+      nslookup: 'nslookup',
+      host: 'host',
+      getent: 'getent',
+      hostname: 'hostname',
+      dnsdomainname: 'hostname',
+    },
+  },
+  {
+    load: () => import('./interfaces.ts'),
+    tools: { ip: 'ip', ifconfig: 'ifconfig', route: 'route', arp: 'arp', ss: 'ss', netstat: 'ss' },
+  },
 ];
 
 const FAMILY_OF = new Map(

@@ -47,9 +47,9 @@ export function writeOut(format: string, transfer: Transfer, error: CurlError | 
   };
   return format.replace(
     /%%|%\{([a-z_]+)\}|%header\{([^}]*)\}|\\([nrt\\])/g,
-    (whole, name?: string, wanted?: string, escape?: string) => {
+    (whole, name?: string, wanted?: string, character?: string) => {
       if (whole === '%%') return '%';
-      if (escape !== undefined) return { n: '\n', r: '\r', t: '\t', '\\': '\\' }[escape]!;
+      if (character !== undefined) return { n: '\n', r: '\r', t: '\t', '\\': '\\' }[character]!;
       if (wanted !== undefined) return header(wanted);
       if (name === 'json')
         return JSON.stringify(
