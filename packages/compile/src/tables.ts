@@ -111,7 +111,10 @@ function compileServices(
     key: `${service.metadata?.namespace ?? ''}/${service.metadata?.name ?? ''}`,
     service,
   }));
-  keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  // Chains are walked in this order; lists that come from a store are mostly in order already.
+  if (keyed.some(({ key }, i) => i > 0 && key < keyed[i - 1].key)) {
+    keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  }
   const mayReuse = memory !== undefined && jsonEquals(memory.topology, topology);
   const compiled = new Map<string, CompiledService>();
   for (const { key, service } of keyed) {
