@@ -29,7 +29,8 @@ describe.skipIf(!hasKubectl)(`processes that die${hasKubectl ? '' : ' (needs kub
     (JSON.parse(await lab.must('get', 'pods', '-l', selector, '-o', 'json')) as { items: Pod[] }).items;
   const nodeStatus = async (name: string) =>
     lab.must('get', 'node', name, '-o', 'jsonpath={.status.conditions[?(@.type=="Ready")].status}');
-  const curl = (pod: string, url: string) => lab.kubectl(['exec', pod, '--', 'curl', '-s', '-m', '2', url]);
+  const curl = (pod: string, url: string) =>
+    lab.kubectl(['exec', pod, '--', 'curl', '-s', '-S', '-m', '5', url]);
   const pidOf = (name: string): number =>
     (
       JSON.parse(readFileSync(join(lab.dir, 'processes.json'), 'utf8')) as { name: string; pid: number }[]
@@ -52,12 +53,13 @@ describe.skipIf(!hasKubectl)(`processes that die${hasKubectl ? '' : ' (needs kub
       survivors[0]!,
       survivors.find((pod) => pod.spec.nodeName !== survivors[0]!.spec.nodeName)!,
     ];
-    let failures = 0;
+    const failures: string[] = [];
     let going = true;
     const traffic = (async () => {
-      while (going)
-        if ((await curl(from.metadata.name, `http://${to.status.podIP}:8080/healthz`)).exitCode !== 0)
-          failures++;
+      while (going) {
+        const { exitCode, stderr } = await curl(from.metadata.name, `http://${to.status.podIP}:8080/healthz`);
+        if (exitCode !== 0) failures.push(`${exitCode}: ${stderr}`);
+      }
     })();
 
     expect((await lab.podwire('node', 'kill', victim, '--name', lab.name)).exitCode).toBe(0);
@@ -95,7 +97,7 @@ describe.skipIf(!hasKubectl)(`processes that die${hasKubectl ? '' : ' (needs kub
     });
     going = false;
     await traffic;
-    expect(failures).toBe(0);
+    expect(failures).toEqual([]);
 
     expect((await lab.podwire('node', 'start', victim, '--name', lab.name)).exitCode).toBe(0);
     await eventually('Ready again', async () => ((await nodeStatus(victim)) === 'True' ? true : undefined));

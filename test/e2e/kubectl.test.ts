@@ -220,10 +220,17 @@ describe.skipIf(!hasKubectl)(
         );
         expect(waited.split('\n')).toHaveLength(12);
         const matrix = await lab.run(['matrix'], '-n', 'boutique', '--calls', '-o', 'json');
-        const calls = JSON.parse(matrix.stdout) as { from: string; to: string; ok: boolean }[];
+        const calls = JSON.parse(matrix.stdout) as {
+          from: string;
+          to: string;
+          ok: boolean;
+          error?: string;
+        }[];
         // One Service that an environment variable names is not in the manifest: its name must not resolve.
-        const missing = calls.filter((call) => !call.ok).map((call) => `${call.from} ${call.to}`);
-        expect(missing).toEqual(['frontend shoppingassistantservice:80']);
+        const missing = calls
+          .filter((call) => !call.ok)
+          .map((call) => `${call.from} ${call.to} ${call.error}`);
+        expect(missing).toEqual(['frontend shoppingassistantservice:80 ENOTFOUND']);
         expect(calls.filter((call) => call.ok)).toHaveLength(calls.length - 1);
         const logs = await eventually('the load generator to have called', async () => {
           const text = await lab.must('-n', 'boutique', 'logs', 'deploy/loadgenerator');

@@ -165,7 +165,10 @@ function dnsConfig({ clusterDomain = 'cluster.local' }: BootstrapOptions): Objec
        ttl 5
     }
     prometheus :9153
-    cache 30
+    cache 30 {
+       disable success ${clusterDomain}
+       disable denial ${clusterDomain}
+    }
     reload
     loadbalance
 }

@@ -32,7 +32,7 @@ export const PLUGINS: readonly (readonly [name: string, make: Make])[] = [
   ['errors', (_directive, context) => new ErrorsPlugin(context.write)],
   ['log', (_directive, context) => new LogPlugin(context.write, context.nowMs)],
   ['loadbalance', (_directive, context) => new LoadbalancePlugin(context.random32)],
-  ['cache', (directive, context) => new CachePlugin(directive, context.nowMs)],
+  ['cache', (directive, context) => new CachePlugin(directive, context.zones, context.nowMs)],
   [
     'kubernetes',
     (directive, context) => new KubernetesPlugin(kubernetesOptions(directive, context.zones), context.index),

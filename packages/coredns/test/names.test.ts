@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { parseCorefile } from '../src/corefile.ts';
 import { answerMessage, type Zone } from '../src/handler.ts';
 import { KubernetesIndex } from '../src/plugin/kubernetes-index.ts';
+import type { Plugin } from '../src/plugin.ts';
 import { buildChain } from '../src/plugins.ts';
 
 /** A small cluster, as the sync state would hold it. */
@@ -262,6 +263,44 @@ describe('messages', () => {
       if (message.length > 5 && i % 2 === 0) message.set([0, 0, 0, 1], 2);
       await answerMessage(message, client, blocks);
     }
+  });
+});
+
+describe('the cache', () => {
+  /** A chain whose last plugin counts how often it is asked. */
+  function counted(cacheDirective: string) {
+    const [block] = zones(`. {\n ${cacheDirective}\n kubernetes cluster.local\n}\n`);
+    let asked = 0;
+    const last = block!.chain.at(-1)!;
+    const counting: Plugin = {
+      name: 'counting',
+      serve(...args) {
+        asked++;
+        return last.serve(...args);
+      },
+    };
+    return { blocks: [{ ...block!, chain: [...block!.chain.slice(0, -1), counting] }], asked: () => asked };
+  }
+
+  it.each([
+    ['cache 30', 'orders.shop.svc.cluster.local', 1],
+    ['cache 30', 'nobody.shop.svc.cluster.local', 1],
+    ['cache 0', 'orders.shop.svc.cluster.local', 2],
+    ['cache 30 {\n disable success cluster.local\n }', 'orders.shop.svc.cluster.local', 2],
+    ['cache 30 {\n disable success cluster.local\n }', 'nobody.shop.svc.cluster.local', 1],
+    ['cache 30 {\n disable denial\n }', 'nobody.shop.svc.cluster.local', 2],
+  ])('%j: two questions for %s ask the next plugin %i times', async (directive, name, times) => {
+    const { blocks: chain, asked } = counted(directive);
+    const first = await ask('A', name, { blocks: chain });
+    expect(await ask('A', name, { blocks: chain })).toEqual(first);
+    expect(asked()).toBe(times);
+  });
+
+  it('refuses properties it does not know', () => {
+    expect(() => zones('. {\n cache {\n  disable everything\n }\n}')).toThrow(
+      'must be "success" or "denial"',
+    );
+    expect(() => zones('. {\n cache {\n  frob\n }\n}')).toThrow("unknown property 'frob'");
   });
 });
 
