@@ -1,12 +1,11 @@
-// Before the library, whose decorators need it.
-import 'reflect-metadata';
 import type { webcrypto } from 'node:crypto';
-import * as x509 from '@peculiar/x509';
+import type { Extension, JsonName } from '@peculiar/x509';
 import { ipVersionOf } from '@podwire/wire/address';
+import { x509 } from './x509-library.ts';
 
 /*
- * X.509 v3 certificates with ECDSA P-256 keys (RFC 5280, RFC 5758). Loading the library takes as long as everything else that the
- * controller loads, so this module is imported only where a certificate is to be made.
+ * X.509 v3 certificates with ECDSA P-256 keys (RFC 5280, RFC 5758). Imported only where one is to be made: most starts need none, and
+ * the library takes its time to load.
  */
 
 export interface Subject {
@@ -35,7 +34,8 @@ export interface Issuer {
 
 /** Signs a certificate and returns it as PEM. */
 export async function issueCertificate(request: CertificateRequest, issuer: Issuer): Promise<string> {
-  const { publicKey, serial } = request;
+  const { serial } = request;
+  const publicKey = await x509.PublicKey.create(request.publicKey);
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: positive(serial).toString('hex'),
     subject: nameOf(request.subject),
@@ -62,12 +62,12 @@ function positive(serial: Uint8Array): Buffer {
   return bytes;
 }
 
-function nameOf({ organization, commonName }: Subject): x509.JsonName {
+function nameOf({ organization, commonName }: Subject): JsonName {
   const parts = organization === undefined ? [] : [{ O: [organization] }];
   return [...parts, { CN: [commonName] }];
 }
 
-function usageOf(usage: CertificateRequest['usage']): x509.Extension[] {
+function usageOf(usage: CertificateRequest['usage']): Extension[] {
   const { digitalSignature, keyCertSign, cRLSign } = x509.KeyUsageFlags;
   if (usage === 'authority') {
     return [
@@ -85,7 +85,7 @@ function usageOf(usage: CertificateRequest['usage']): x509.Extension[] {
   ];
 }
 
-function namesOf(names: readonly string[]): x509.Extension[] {
+function namesOf(names: readonly string[]): Extension[] {
   if (names.length === 0) return [];
   const general = names.map((value) => ({ type: ipVersionOf(value) === 0 ? 'dns' : 'ip', value }) as const);
   return [new x509.SubjectAlternativeNameExtension(general)];
