@@ -135,6 +135,45 @@ export class ApiClient {
     return this.json<T>('GET', path, undefined, undefined, timeoutMs);
   }
 
+  /**
+   * Follows the objects at a list's path, those that are there first, until `isDone` returns true. Rejects when the stream ends before,
+   * is refused, or is aborted.
+   */
+  watch<T>(
+    path: string,
+    isDone: (event: { type: string; object: T }) => boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const url = new URL(path, this.server);
+    url.searchParams.set('watch', 'true');
+    return new Promise((resolve, reject) => {
+      const headers = { ...this.#headers, accept: 'application/json' };
+      const outgoing = request(url, { agent: this.#agent, headers, signal }, (response) => {
+        if (response.statusCode !== 200) {
+          reject(new ApiFailure(response.statusCode!, `watching ${path} is refused`));
+          response.destroy();
+          return;
+        }
+        let rest = '';
+        response.setEncoding('utf8');
+        response.on('data', (text: string) => {
+          const lines = `${rest}${text}`.split('\n');
+          rest = lines.pop()!;
+          for (const line of lines) {
+            if (!isDone(JSON.parse(line) as { type: string; object: T })) continue;
+            resolve();
+            response.destroy();
+            return;
+          }
+        });
+        response.on('error', reject);
+        response.on('end', () => reject(new ApiFailure(200, `watching ${path} has ended`)));
+      });
+      outgoing.on('error', reject);
+      outgoing.end();
+    });
+  }
+
   /** A request to a node agent, carried by the API server. */
   node<T>(node: string, method: string, path: string, body?: unknown, timeoutMs?: number): Promise<T> {
     return this.json<T>(method, `/api/v1/nodes/${node}/proxy${path}`, body, 'application/json', timeoutMs);

@@ -47,6 +47,11 @@ export interface ServiceObject {
   };
 }
 
+export interface EndpointSlice {
+  metadata: ObjectMeta;
+  endpoints?: { addresses: string[]; conditions?: { ready?: boolean } }[] | null;
+}
+
 export interface ServicePort {
   name?: string;
   port: number;

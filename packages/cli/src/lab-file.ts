@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
-import { parse } from 'yaml';
 import { Complaint } from './complaint.ts';
 
 /** How a Service's address becomes a backend's: kube-proxy's iptables chains, or Cilium's eBPF maps. */
@@ -50,7 +49,7 @@ export interface LabOverrides {
 }
 
 /** Reads and checks a lab file. Throws a Complaint that names the file, the field and what it may be. */
-export function readLabFile(path: string | undefined, overrides: LabOverrides): Lab {
+export async function readLabFile(path: string | undefined, overrides: LabOverrides): Promise<Lab> {
   if (!path) return resolveLab({}, overrides, 'the command line');
   let text: string;
   try {
@@ -58,6 +57,7 @@ export function readLabFile(path: string | undefined, overrides: LabOverrides): 
   } catch (error) {
     throw new Complaint(`Cannot read the lab file ${path}: ${(error as Error).message}`);
   }
+  const { parse } = await import('yaml');
   let document: unknown;
   try {
     document = parse(text);

@@ -3,19 +3,11 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ApiClient } from './api-client.ts';
 import { Complaint } from './complaint.ts';
 import { knownLabs, type LabPaths, labPaths, readLab } from './home.ts';
-import { isReady, type List, type NodeObject } from './kube-types.ts';
 import { type Lab, type LabNode, moveLab } from './lab-file.ts';
-import {
-  isRunning,
-  lastLogLines,
-  type ProcessRecord,
-  readProcesses,
-  startProcess,
-  stopAll,
-} from './processes.ts';
+import type { waitUntilReady } from './lab-readiness.ts';
+import { isRunning, type ProcessRecord, readProcesses, startProcess, stopAll } from './processes.ts';
 import type { Progress } from './progress.ts';
 
 const packages = fileURLToPath(new URL('../..', import.meta.url));
@@ -160,97 +152,13 @@ export async function bringBack(
   await waitUntilUp(paths, lab, progress, new AbortController().signal, timeoutMs);
 }
 
+async function waitUntilUp(...args: Parameters<typeof waitUntilReady>): Promise<void> {
+  // What it needs is loaded while the processes start, not before they do.
+  const { waitUntilReady } = await import('./lab-readiness.ts');
+  await waitUntilReady(...args);
+}
+
 const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
-
-async function waitUntilUp(
-  paths: LabPaths,
-  lab: Lab,
-  progress: Progress,
-  abort: AbortSignal,
-  timeoutMs: number,
-): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  const expired = (): boolean => performance.now() > deadline;
-  const seconds = timeoutMs / 1000;
-  const watchProcesses = (): void => {
-    if (abort.aborted) throw new Complaint('Interrupted; everything that was started has been stopped', 130);
-    for (const record of readProcesses(paths)) {
-      if (isRunning(record)) continue;
-      const said = lastLogLines(paths, record.name, 3).map(logMessage).join(' | ');
-      throw new Complaint(
-        `Cannot start the lab: ${record.name} ended at once${said ? `: ${said}` : ''}; see ${paths.logs}/${record.name}.log`,
-      );
-    }
-  };
-
-  progress.stage('Waiting for the API server');
-  while (!existsSync(paths.kubeconfig) || !existsSync(paths.join)) {
-    watchProcesses();
-    if (expired())
-      throw new Complaint(
-        `The API server did not answer within ${seconds} s; see ${paths.logs}/controller.log`,
-      );
-    await sleep(5);
-  }
-  const api = ApiClient.ofLab(paths);
-  try {
-    const want = new Set(lab.nodes.map((node) => node.name));
-    for (;;) {
-      watchProcesses();
-      const nodes = await attempt(() => api.get<List<NodeObject>>('/api/v1/nodes'));
-      const ready = nodes?.items.filter((node) => want.has(node.metadata.name) && isReady(node)).length ?? 0;
-      progress.stage(`Waiting for nodes: ${ready} of ${want.size} Ready`);
-      if (ready === want.size) break;
-      if (expired())
-        throw new Complaint(
-          `Only ${ready} of ${want.size} nodes were Ready within ${seconds} s; see ${paths.logs}`,
-        );
-      await sleep(10);
-    }
-    progress.stage('Waiting for DNS to answer');
-    while (!(await dnsAnswers(api, lab))) {
-      watchProcesses();
-      if (expired())
-        throw new Complaint(
-          `Cluster DNS did not answer within ${seconds} s; see "kubectl -n kube-system get pods" and ${paths.logs}`,
-        );
-      await sleep(10);
-    }
-  } finally {
-    api.close();
-  }
-}
-
-/** One real query for kubernetes.default from the first node's own stack to the DNS Service, through the data plane. */
-async function dnsAnswers(api: ApiClient, lab: Lab): Promise<boolean> {
-  const answer = await attempt(() =>
-    api.node<{ ok: boolean }>(lab.nodes[0]!.name, 'POST', '/podwire/probe', {
-      host: true,
-      protocol: 'dns',
-      target: 'kubernetes.default.svc.cluster.local',
-      timeoutMs: 1_000,
-    }),
-  );
-  return answer?.ok === true;
-}
-
-async function attempt<T>(operation: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await operation();
-  } catch {
-    return undefined;
-  }
-}
-
-/** A pino line as its message; any other line as it is. */
-function logMessage(line: string): string {
-  try {
-    const parsed = JSON.parse(line) as { msg?: string; err?: { message?: string } };
-    return [parsed.msg, parsed.err?.message].filter(Boolean).join(': ') || line;
-  } catch {
-    return line;
-  }
-}
 
 /** Stops the lab's processes and, unless told to keep it, removes its state. */
 export async function takeDown(paths: LabPaths, keepState: boolean): Promise<number> {

@@ -1,4 +1,5 @@
-import ora from 'ora';
+import { styleText } from 'node:util';
+import type { Ora } from 'ora';
 
 /** Says what is being waited for: a spinner on a terminal, one plain line per stage elsewhere, nothing when quiet. */
 export interface Progress {
@@ -17,10 +18,26 @@ export function startProgress(quiet: boolean): Progress {
     };
     return { stage: line, done: line, stop() {} };
   }
-  const spinner = ora({ stream: process.stderr, discardStdin: false });
+  // Loading the spinner takes as long as starting a process: nothing waits for it.
+  let spinner: Ora | undefined;
+  let text = '';
+  let isOver = false;
+  void import('ora').then(({ default: ora }) => {
+    if (!isOver) spinner = ora({ text, stream: process.stderr, discardStdin: false }).start();
+  });
+  const stop = (): void => {
+    isOver = true;
+    spinner?.stop();
+  };
   return {
-    stage: (text) => void (spinner.isSpinning ? (spinner.text = text) : spinner.start(text)),
-    done: (text) => void spinner.succeed(text),
-    stop: () => void spinner.stop(),
+    stage(next) {
+      text = next;
+      if (spinner) spinner.text = next;
+    },
+    done(last) {
+      stop();
+      process.stderr.write(`${styleText('green', '✔', { stream: process.stderr })} ${last}\n`);
+    },
+    stop,
   };
 }

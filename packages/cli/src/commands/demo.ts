@@ -13,7 +13,8 @@ import {
 } from '../demo/flows.ts';
 import { Narrator } from '../demo/narrator.ts';
 import { labPaths, readLab } from '../home.ts';
-import { formatTable, paint, say } from '../output.ts';
+import { paint, say } from '../output.ts';
+import { formatTable } from '../table.ts';
 import { up } from './up.ts';
 
 const SHOP = fileURLToPath(new URL('../../../../deploy/samples/shop.yaml', import.meta.url));

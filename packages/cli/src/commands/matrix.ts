@@ -4,8 +4,9 @@ import { Complaint } from '../complaint.ts';
 import { labPaths } from '../home.ts';
 import type { List, PodObject, ServiceObject, ServicePort } from '../kube-types.ts';
 import { callsOf, workloadName } from '../matrix/calls.ts';
-import { formatTable, type OutputFormat, paint, printJson, say } from '../output.ts';
+import { type OutputFormat, paint, printJson, say } from '../output.ts';
 import { startProgress } from '../progress.ts';
+import { formatTable } from '../table.ts';
 import type { ProbeResult } from '../trace/observation.ts';
 
 export interface MatrixOptions {

@@ -3,8 +3,9 @@ import { ApiClient } from '../api-client.ts';
 import { Complaint } from '../complaint.ts';
 import { labPaths, readLab } from '../home.ts';
 import { isReady, type List, type NodeObject, type PodObject } from '../kube-types.ts';
-import { formatTable, type OutputFormat, paint, printJson, say } from '../output.ts';
+import { type OutputFormat, paint, printJson, say } from '../output.ts';
 import { isRunning, readProcesses, residentBytes } from '../processes.ts';
+import { formatTable } from '../table.ts';
 
 export async function status(options: { name: string; output: OutputFormat }): Promise<void> {
   const paths = labPaths(options.name);

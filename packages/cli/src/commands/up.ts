@@ -15,7 +15,7 @@ export interface UpOptions {
 
 export async function up(options: UpOptions): Promise<void> {
   const started = performance.now();
-  let lab = readLabFile(options.file, options);
+  let lab = await readLabFile(options.file, options);
   const paths = labPaths(lab.name);
   const known = knownLabs().includes(lab.name);
   const running = runningProcesses(paths);
