@@ -236,10 +236,17 @@ describe('the table', () => {
     for (let i = 0; i < 9; i++) table.collectGarbage(60_000, 10);
     expect(table.size).toBe(0);
     expect(table.list(0)).toEqual([]);
-    // Freed places are used again.
+  });
+
+  it('uses freed places again', () => {
+    const table = new Conntrack();
+    for (let port = 1; port <= 300; port++) add(table, port, 0);
     const before = table.byteLength;
-    for (let port = 1; port <= 100; port++) add(table, port, 60_000);
-    expect([table.size, table.byteLength]).toEqual([100, before]);
+    for (let round = 1; round < 5; round++) {
+      while (table.size > 0) table.collectGarbage(round * 60_000, 100);
+      for (let port = 1; port <= 300; port++) add(table, port, round * 60_000);
+    }
+    expect([table.size, table.byteLength]).toEqual([300, before]);
   });
 });
 

@@ -194,6 +194,10 @@ describe('a frame from a pod', () => {
     padded.set(good());
     const outcome = pipeline().fromPod(1, padded, 60);
     expect(outcome.frame.length).toBe(8 + 14 + 40);
+    const neighbour = new Uint8Array(60);
+    neighbour.set(tcp(A, 1, podAddress(1, 2, 4), 2, SYN));
+    setMacs(neighbour, POD.mac, GATEWAY);
+    expect(pipeline().fromPod(1, neighbour, 60).frame.length).toBe(14 + 40);
   });
 });
 
