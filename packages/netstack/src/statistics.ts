@@ -18,6 +18,7 @@ export interface Statistics {
   timeouts: number;
   fastRecoveries: number;
   spuriousRecoveries: number;
+  lostRetransmits: number;
   resetsOut: number;
   challengeAcks: number;
   activeOpens: number;
@@ -59,6 +60,7 @@ export function newStatistics(): Statistics {
     timeouts: 0,
     fastRecoveries: 0,
     spuriousRecoveries: 0,
+    lostRetransmits: 0,
     resetsOut: 0,
     challengeAcks: 0,
     activeOpens: 0,

@@ -103,6 +103,11 @@ export class ScriptedPeer {
     return header(frame).options.timestamps!;
   }
 
+  /** Sequence number, relative to the stack's own, of a segment of the stack. */
+  seqOf(frame: Uint8Array): number {
+    return (header(frame).sequence - (this.stackIsn ?? 0)) | 0;
+  }
+
   /** Acknowledgment, relative to the peer's own numbers, and unscaled window of a segment of the stack. */
   ackOf(frame: Uint8Array): { ack: number; window: number } {
     const { acknowledgment, window } = header(frame);

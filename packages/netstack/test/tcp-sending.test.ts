@@ -159,6 +159,36 @@ describe('sending', () => {
     expect(peer.stack.statistics.fastRecoveries).toBe(1);
   });
 
+  it('notices that a retransmission was lost too, without a timeout', () => {
+    const { peer, user } = established(50_000, '<mss 1000,sackOK>');
+    peer.discard();
+    peer.inject('. 1:1(0) ack 1 <sack 1001:5001>');
+    peer.expect('. 1:1001(1000) ack 1');
+    // Everything else arrives, and so do new segments sent after the retransmission.
+    for (let end = 6001; end <= 13_001; end += 1000) peer.inject(`. 1:1(0) ack 1 <sack 1001:${end}>`);
+    const sentAgain = peer.sent.splice(0).filter((frame) => peer.seqOf(frame) === 1);
+    expect(sentAgain).toHaveLength(1);
+    expect(peer.stack.statistics.timeouts).toBe(0);
+    expect(peer.stack.statistics.lostRetransmits).toBe(1);
+    expect(user.connection!.lossState).toBe(1);
+  });
+
+  it('spreads retransmissions over what arrives (RFC 9937)', () => {
+    const { peer } = established(40_000, '<mss 1000,sackOK>');
+    peer.discard();
+    peer.inject('. 1:1(0) ack 10001');
+    peer.discard();
+    // 20 segments in flight, the first ten lost.
+    const counts: number[] = [];
+    for (let end = 21_001; end <= 30_001; end += 1000) {
+      peer.inject(`. 1:1(0) ack 10001 <sack 20001:${end}>`);
+      counts.push(peer.sent.splice(0).length);
+    }
+    // Two for the duplicates before recovery, one at its start, then about one for each that arrives.
+    expect(Math.max(...counts)).toBeLessThanOrEqual(2);
+    expect(counts.reduce((sum, n) => sum + n)).toBeGreaterThanOrEqual(7);
+  });
+
   it('after a timeout sends what is not SACKed again, in slow start', () => {
     const { peer } = established(5000, '<mss 1000,sackOK>');
     peer.discard();

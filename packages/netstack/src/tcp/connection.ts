@@ -7,6 +7,7 @@ import { formatIpAddress, type IpAddress } from '../ip-address.ts';
 import { keyedHash } from '../keyed-hash.ts';
 import type { Destination } from '../routes.ts';
 import type { Deadline } from '../timers.ts';
+import { type CubicState, newCubicState } from './congestion.ts';
 import { expireDeadlines } from './deadlines.ts';
 import type { ListenSocket } from './listen.ts';
 import { sendReset } from './output.ts';
@@ -146,7 +147,7 @@ export class TcpConnection implements Deadline, EventSource {
   readonly scoreboard = new Scoreboard();
   cwnd = 0;
   ssthresh = 0x7fffffff;
-  ackedBytes = 0;
+  readonly cubic: CubicState = newCubicState();
   cwndLimited = false;
   /** When data was sent last. */
   lastSentMs = 0;
@@ -157,6 +158,15 @@ export class TcpConnection implements Deadline, EventSource {
   /** One segment goes out whatever the pipe holds. */
   forceRetransmit = false;
   duplicateAcks = 0;
+  // Proportional Rate Reduction (RFC 9937): bytes in flight when recovery began, arrived and sent since.
+  prrFlight = 0;
+  prrDelivered = 0;
+  prrSent = 0;
+  /** Bytes that arrived, and whether the cumulative acknowledgment moved, since the last output. */
+  deliveredBytes = 0;
+  advanced = false;
+  /** `sndNxt` at the last retransmission: what was sent above it was sent later. */
+  retransmitMark = 0;
   /** What recovery found, to be restored when it proves to have been needless (RFC 4015). */
   undoCwnd = 0;
   undoSsthresh = 0;

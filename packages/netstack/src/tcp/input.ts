@@ -3,6 +3,7 @@
  * acknowledgment rules of RFC 5681. Nothing is sent and no user is called from here: flags and events are
  * set, and the flush that follows acts on them.
  */
+import { startCongestionControl } from './congestion.ts';
 import {
   EVENT_CONNECTED,
   EVENT_READABLE,
@@ -11,7 +12,7 @@ import {
   type TcpConnection,
 } from './connection.ts';
 import { replyReset, sendReset } from './output.ts';
-import { detectLoss, onNewAck, readSackBlocks, startCongestionControl, undoIfSpurious } from './recovery.ts';
+import { detectLoss, noteDelivered, onNewAck, readSackBlocks, undoIfSpurious } from './recovery.ts';
 import { addRttSample } from './rtt.ts';
 import { ACK, FIN, PSH, RST, type Segment, SYN, segmentLength } from './segment.ts';
 import { after, before, distance } from './sequence.ts';
@@ -290,6 +291,7 @@ function acknowledge(c: TcpConnection, s: Segment, nowMs: number): boolean {
     }
     return true;
   }
+  const sackedBefore = c.scoreboard.bytes;
   const freshSack =
     c.sackPermitted && s.fullOptions && s.options.sackCount > 0 ? readSackBlocks(c, s) : false;
   const window = s.window << c.sndScale;
@@ -308,6 +310,7 @@ function acknowledge(c: TcpConnection, s: Segment, nowMs: number): boolean {
     // RFC 5681 2: a duplicate acknowledgment. With SACK only one that tells something new counts (RFC 6675 2).
     if (!c.sackPermitted || freshSack) c.duplicateAcks++;
   }
+  if (c.lossState !== LOSS_NONE) noteDelivered(c, acked + c.scoreboard.bytes - sackedBefore, acked > 0);
   if (freshSack || c.duplicateAcks > 0) {
     detectLoss(c);
     c.wantOutput();
@@ -331,7 +334,7 @@ function takeAcknowledgment(c: TcpConnection, s: Segment, acked: number, nowMs: 
   const neighbor = c.destination.neighbor;
   if (neighbor !== undefined) c.core.neighbors.confirm(neighbor, nowMs);
   if (c.lossState !== LOSS_NONE) undoIfSpurious(c, s);
-  onNewAck(c, acked);
+  onNewAck(c, acked, nowMs);
   // RFC 6298 (5.2) and (5.3).
   c.retransmitDueMs = 0;
   if (c.sndUna !== c.sndNxt) c.setDeadline('retransmitDueMs', c.rtt.rtoMs);

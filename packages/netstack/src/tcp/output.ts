@@ -8,8 +8,9 @@ import { PROTOCOL_TCP } from '@podwire/wire/protocol';
 import type { Core } from '../core.ts';
 import { readAddress, writeI32 } from '../ip-address.ts';
 import { DEFAULT_TTL, pseudoSum, sendFrame, upperOffset, writeIpHeader } from '../ip-output.ts';
-import { LOSS_NONE, type TcpConnection } from './connection.ts';
-import { findHole, foundEnd, foundStart, initialWindow, pipeBytes } from './recovery.ts';
+import { initialWindow } from './congestion.ts';
+import { LOSS_NONE, LOSS_RECOVERY, type TcpConnection } from './connection.ts';
+import { findHole, foundEnd, foundStart, paceRecovery, pipeBytes } from './recovery.ts';
 import { backedOffRto } from './rtt.ts';
 import { ACK, FIN, PSH, RST, type Segment, SYN, segmentLength } from './segment.ts';
 import { after, before, distance } from './sequence.ts';
@@ -54,6 +55,7 @@ function outputHandshake(c: TcpConnection): void {
 
 function retransmitHoles(c: TcpConnection): void {
   let pipe = pipeBytes(c);
+  if (c.lossState === LOSS_RECOVERY && c.sackPermitted) paceRecovery(c, pipe);
   while (c.forceRetransmit || c.cwnd - pipe >= c.mss) {
     const found = findHole(c);
     c.forceRetransmit = false;
@@ -66,6 +68,8 @@ function retransmitHoles(c: TcpConnection): void {
     const end = (start + length + (withFin ? 1 : 0)) | 0;
     if (end === start) return;
     if (after(end, c.highRxt)) c.highRxt = end;
+    c.retransmitMark = c.sndNxt;
+    c.prrSent += distance(end, start);
     pipe += distance(end, start);
     c.timedMs = -1;
     c.core.statistics.retransmits++;
@@ -107,6 +111,7 @@ function sendNewData(c: TcpConnection): void {
     if (withFin) c.finSent = true;
     if (length < full) c.smallEnd = c.sndNxt;
     pipe += length;
+    c.prrSent += length;
     c.cwndLimited = pipe + c.mss > c.cwnd;
     if (c.timedMs < 0) {
       c.timedMs = nowMs;

@@ -1,25 +1,15 @@
 /**
- * Loss recovery with SACK (RFC 6675) or without (RFC 6582 NewReno), and congestion control (RFC 5681).
- * Without SACK a duplicate acknowledgment stands for one segment that left the network.
+ * Loss recovery: with SACK RFC 6675, whose sending is spread over the round trip by Proportional Rate Reduction
+ * (RFC 9937); without SACK NewReno (RFC 6582), where a duplicate acknowledgment stands for one segment that left
+ * the network.
  */
+import { growWindow, reduceThreshold } from './congestion.ts';
 import { LOSS_NONE, LOSS_RECOVERY, LOSS_TIMEOUT, type TcpConnection } from './connection.ts';
 import type { Segment } from './segment.ts';
 import { after, before, distance } from './sequence.ts';
 import { timestampNow } from './timestamps.ts';
 
 const DUPLICATE_THRESHOLD = 3;
-/** RFC 6928. */
-const INITIAL_WINDOW_SEGMENTS = 10;
-
-export function startCongestionControl(c: TcpConnection): void {
-  c.cwnd = initialWindow(c.mss);
-}
-
-/** RFC 6928 2: min(10 MSS, max(2 MSS, 14600)). */
-export function initialWindow(mss: number): number {
-  return Math.min(INITIAL_WINDOW_SEGMENTS * mss, Math.max(2 * mss, 14_600));
-}
-
 /** Takes the SACK blocks of a segment; true when they told something new. */
 export function readSackBlocks(c: TcpConnection, s: Segment): boolean {
   const { sackCount, sackEdges } = s.options;
@@ -36,12 +26,12 @@ export function readSackBlocks(c: TcpConnection, s: Segment): boolean {
 }
 
 /** `acked` bytes were acknowledged for the first time; sndUna has moved already. */
-export function onNewAck(c: TcpConnection, acked: number): void {
+export function onNewAck(c: TcpConnection, acked: number, nowMs: number): void {
   c.scoreboard.advance(c.sndUna);
   if (before(c.highRxt, c.sndUna)) c.highRxt = c.sndUna;
   if (c.lossState === LOSS_NONE) {
     c.duplicateAcks = 0;
-    growWindow(c, acked);
+    growWindow(c, acked, nowMs);
     return;
   }
   if (!before(c.sndUna, c.recoveryPoint)) {
@@ -53,7 +43,7 @@ export function onNewAck(c: TcpConnection, acked: number): void {
     return;
   }
   if (c.lossState === LOSS_TIMEOUT) {
-    growWindow(c, acked);
+    growWindow(c, acked, nowMs);
     return;
   }
   if (!c.sackPermitted) {
@@ -61,20 +51,6 @@ export function onNewAck(c: TcpConnection, acked: number): void {
     const segments = Math.ceil(acked / c.mss);
     c.duplicateAcks = Math.max(0, c.duplicateAcks - segments + 1);
     c.forceRetransmit = true;
-  }
-}
-
-function growWindow(c: TcpConnection, acked: number): void {
-  if (!c.cwndLimited) return;
-  if (c.cwnd < c.ssthresh) {
-    // Slow start by bytes (RFC 3465), without its limit of two segments: acknowledgments come in batches.
-    c.cwnd = Math.min(c.cwnd + acked, Math.max(c.ssthresh, c.cwnd));
-  } else {
-    c.ackedBytes += acked;
-    if (c.ackedBytes >= c.cwnd) {
-      c.ackedBytes -= c.cwnd;
-      c.cwnd += c.mss;
-    }
   }
 }
 
@@ -92,23 +68,64 @@ export function detectLoss(c: TcpConnection): void {
   rememberWindow(c);
   c.lossState = LOSS_RECOVERY;
   c.recoveryPoint = c.sndNxt;
-  c.highRxt = c.sndUna;
-  c.ssthresh = Math.max(distance(c.sndNxt, c.sndUna) >> 1, 2 * c.mss);
+  // `highRxt` stays: what the recovery before this one sent again, above its own end, need not go a third time.
+  reduceThreshold(c);
   c.cwnd = c.ssthresh;
-  c.ackedBytes = 0;
+  c.prrFlight = distance(c.sndNxt, c.sndUna);
+  c.prrDelivered = c.prrSent = c.deliveredBytes = 0;
+  c.advanced = false;
+  c.retransmitMark = c.sndNxt;
   // RFC 6675 5 (4.3): the first hole is sent at once.
   c.forceRetransmit = true;
   c.core.statistics.fastRecoveries++;
 }
 
+/**
+ * The window during fast recovery, from what arrived since the last call (RFC 9937 5). Retransmissions go out as
+ * fast as data arrives, in a burst they would be lost where the first were.
+ */
+export function paceRecovery(c: TcpConnection, pipe: number): void {
+  const budget = c.prrDelivered - c.prrSent;
+  const fresh = c.deliveredBytes;
+  c.deliveredBytes = 0;
+  let allowed: number;
+  if (pipe > c.ssthresh) {
+    allowed = Math.ceil((c.prrDelivered * c.ssthresh) / c.prrFlight) - c.prrSent;
+  } else {
+    // Slow start reduction bound: one segment more than arrived, as long as the cumulative point moves.
+    const bound = Math.max(budget, fresh) + (c.advanced ? c.mss : 0);
+    allowed = Math.min(c.ssthresh - pipe, bound);
+  }
+  c.advanced = false;
+  c.cwnd = pipe + Math.max(0, allowed);
+}
+
+/** Counts what a segment says has arrived, in bytes; `advanced` when that was the cumulative acknowledgment. */
+export function noteDelivered(c: TcpConnection, bytes: number, advanced: boolean): void {
+  c.deliveredBytes += bytes;
+  c.prrDelivered += bytes;
+  if (advanced) c.advanced = true;
+  const { scoreboard } = c;
+  // Data sent after every retransmission has arrived, and there are still holes: the retransmissions were lost
+  // too. Without this only the timeout would tell.
+  if (
+    c.lossState === LOSS_RECOVERY &&
+    scoreboard.count > 0 &&
+    after(c.highRxt, c.sndUna) &&
+    distance(scoreboard.ends[scoreboard.count - 1], c.retransmitMark) >= DUPLICATE_THRESHOLD * c.mss
+  ) {
+    c.highRxt = c.sndUna;
+    c.retransmitMark = c.sndNxt;
+    c.core.statistics.lostRetransmits++;
+  }
+}
+
 /** The retransmission timer ran out (RFC 5681 3.1, RFC 6675 5.1). */
 export function onTimeout(c: TcpConnection): void {
-  const flight = distance(c.sndNxt, c.sndUna);
   if (c.lossState === LOSS_NONE) rememberWindow(c);
-  // RFC 5681 equation (4) holds for the first timeout of a segment only.
-  if (c.backoff === 0) c.ssthresh = Math.max(flight >> 1, 2 * c.mss);
+  // RFC 5681 3.1: the threshold is set for the first timeout of a segment only.
+  if (c.backoff === 0) reduceThreshold(c);
   c.cwnd = c.mss;
-  c.ackedBytes = 0;
   c.duplicateAcks = 0;
   // A receiver may renege on what it told (RFC 2018 8): a second timeout trusts it no more.
   if (c.backoff > 0 || (c.scoreboard.count > 0 && c.scoreboard.starts[0] === c.sndUna)) c.scoreboard.clear();
@@ -116,7 +133,8 @@ export function onTimeout(c: TcpConnection): void {
 }
 
 function rememberWindow(c: TcpConnection): void {
-  c.undoCwnd = c.cwnd;
+  // With older retransmissions under way an acknowledgment of one of these would look like one of the original.
+  c.undoCwnd = after(c.highRxt, c.sndUna) ? 0 : c.cwnd;
   c.undoSsthresh = c.ssthresh;
   c.undoTimestamp = timestampNow(c, c.core.nowMs());
 }
