@@ -15,6 +15,9 @@ export const CHANNEL_CLOSE = 255;
 /** Best first. */
 export const EXEC_PROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io'] as const;
 
+/** Of exec over SPDY, best first; version 4 brought the Status on the error stream. */
+export const SPDY_EXEC_PROTOCOLS = ['v4.channel.k8s.io', 'v3.channel.k8s.io', 'v2.channel.k8s.io'] as const;
+
 export type ExecMessage =
   | { readonly kind: 'stdin'; readonly data: Buffer }
   | { readonly kind: 'stdin-end' }

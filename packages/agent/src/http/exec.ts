@@ -1,7 +1,7 @@
 /**
  * kubectl exec and attach: a command in a container, over a WebSocket.
  */
-import { PassThrough, Writable } from 'node:stream';
+import { PassThrough, type Readable, Writable } from 'node:stream';
 import type { WebSocket } from 'ws';
 import {
   CHANNEL_ERROR,
@@ -14,7 +14,7 @@ import {
 } from './exec-channels.ts';
 
 export interface ExecStreams {
-  readonly stdin?: PassThrough;
+  readonly stdin?: Readable;
   readonly stdout: Writable;
   readonly stderr: Writable;
   readonly tty: boolean;
@@ -101,9 +101,11 @@ function channelWriter(socket: WebSocket, channel: number | undefined): Writable
   });
 }
 
-function ended(stream: Writable): Promise<void> {
+/** Ends a stream and settles when all of it has left, or it is broken. */
+export function ended(stream: Writable): Promise<void> {
   return new Promise((resolve) => {
     if (stream.writableFinished || stream.destroyed) return resolve();
+    stream.once('finish', resolve);
     stream.once('close', resolve);
     stream.end();
   });

@@ -9,6 +9,12 @@ import { channelMessage } from './exec-channels.ts';
 
 export const PORT_FORWARD_PROTOCOLS = ['v4.channel.k8s.io', 'portforward.k8s.io'] as const;
 
+/** The same over SPDY. */
+export const SPDY_PORT_FORWARD_PROTOCOL = 'portforward.k8s.io';
+
+/** SPDY inside a WebSocket, whose messages are the bytes of the SPDY connection. */
+export const TUNNELLED_PORT_FORWARD_PROTOCOL = 'SPDY/3.1+portforward.k8s.io';
+
 /** Ports of one request; upstream has no limit, a hostile one shall have. */
 const MAX_PORTS = 64;
 

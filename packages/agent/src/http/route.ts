@@ -2,6 +2,7 @@
  * Paths with named parts: `/exec/:namespace/:pod/:container`.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 
 export interface RouteMatch {
@@ -23,8 +24,14 @@ export interface Route {
   readonly methods: readonly string[];
   readonly path: string;
   readonly http?: (call: HttpCall) => void | Promise<void>;
+  /** Subprotocols of `webSocket`, best first. */
+  readonly protocols?: readonly string[];
   /** Checks the request (throwing HttpError) and returns what serves the opened socket. */
-  readonly webSocket?: (call: RouteCall) => (socket: WebSocket) => void;
+  readonly webSocket?: (call: RouteCall) => (socket: WebSocket, protocol: string) => void;
+  /** Protocols of X-Stream-Protocol-Version for `spdy`, best first. */
+  readonly spdyProtocols?: readonly string[];
+  /** The same for a connection that was upgraded to SPDY/3.1. */
+  readonly spdy?: (call: RouteCall) => (connection: Duplex, protocol: string) => void;
 }
 
 /** The first route for a method and URL. Never throws, whatever the URL holds. */

@@ -7,8 +7,6 @@ import { createServer, type Server } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import { isAllowed } from './access.ts';
-import { EXEC_PROTOCOLS } from './exec-channels.ts';
-import { PORT_FORWARD_PROTOCOLS } from './port-forward.ts';
 import { matchRoute, type Route, type RouteMatch } from './route.ts';
 
 export const KUBELET_PORT = 10_250;
@@ -46,8 +44,8 @@ export class HttpServer {
   readonly #sockets = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_MESSAGE_BYTES,
-    handleProtocols: (offered) => preferred(offered) ?? false,
   });
+  readonly #chosen = new WeakMap<IncomingMessage, string>();
 
   /** Resolves once it listens; rejects with code EADDRINUSE or EADDRNOTAVAIL. */
   static async open(options: HttpServerOptions): Promise<HttpServer> {
@@ -75,6 +73,9 @@ export class HttpServer {
     });
     this.#server.on('request', (request, response) => void this.#serve(request, response));
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    this.#sockets.on('headers', (headers, request) => {
+      headers.push(`Sec-WebSocket-Protocol: ${this.#chosen.get(request)}`);
+    });
     this.#server.on('clientError', (_error, socket) => socket.destroy());
   }
 
@@ -102,18 +103,25 @@ export class HttpServer {
     socket.on('error', () => socket.destroy());
     try {
       const { route, match } = this.#find(request);
-      if (route.webSocket === undefined) throw new HttpError(400, 'This path takes no upgrade');
-      const offered = String(request.headers['sec-websocket-protocol'] ?? '')
-        .split(',')
-        .map((name) => name.trim());
-      if (preferred(new Set(offered)) === undefined) {
-        throw new HttpError(
-          400,
-          `Cannot speak any of "${offered.join(', ')}"; want ${EXEC_PROTOCOLS.join(' or ')}`,
+      const call = { ...match, body: undefined };
+      if (/^spdy\/3\.1$/i.test(request.headers.upgrade ?? '')) {
+        const protocol = choose(route.spdyProtocols ?? [], request.headers['x-stream-protocol-version']);
+        const serve = route.spdy?.(call);
+        if (serve === undefined) throw new HttpError(400, 'This path takes no upgrade');
+        socket.write(
+          `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ${protocol}\r\n\r\n`,
         );
+        if (head.length > 0) socket.unshift(head);
+        serve(socket, protocol);
+        return;
       }
-      const serve = route.webSocket({ ...match, body: undefined });
-      this.#sockets.handleUpgrade(request, socket, head, (client) => serve(client));
+      const protocol = choose(route.protocols ?? [], request.headers['sec-websocket-protocol']);
+      const serve = route.webSocket?.(call);
+      if (serve === undefined) throw new HttpError(400, 'This path takes no upgrade');
+      // Some of Kubernetes' names are no tokens (RFC 6455, 4.1), which the library insists on: it is told none.
+      delete request.headers['sec-websocket-protocol'];
+      this.#chosen.set(request, protocol);
+      this.#sockets.handleUpgrade(request, socket, head, (client) => serve(client, protocol));
     } catch (error) {
       const status = error instanceof HttpError ? error.status : 500;
       if (status === 500) this.#options.onError(error, request.url ?? '');
@@ -138,8 +146,20 @@ export class HttpServer {
   }
 }
 
-function preferred(offered: Set<string>): string | undefined {
-  return [...EXEC_PROTOCOLS, ...PORT_FORWARD_PROTOCOLS].find((name) => offered.has(name));
+/**
+ * The first of our protocols that the client offers.
+ * @throws HttpError when there is none
+ */
+function choose(ours: readonly string[], offered: string | string[] | undefined): string {
+  const theirs = String(offered ?? '')
+    .split(',')
+    .map((name) => name.trim());
+  const chosen = ours.find((name) => theirs.includes(name));
+  if (chosen !== undefined) return chosen;
+  throw new HttpError(
+    400,
+    `Cannot speak any of "${theirs.join(', ')}" here; want one of "${ours.join(', ')}"`,
+  );
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
