@@ -87,6 +87,7 @@ const FAMILIES: readonly { load: () => Promise<Family>; tools: Readonly<Record<s
     },
   },
   { load: () => import('./curl/curl.ts'), tools: { curl: 'curl' } },
+  { load: () => import('../agnhost/agnhost.ts'), tools: { agnhost: 'agnhost' } },
   { load: () => import('./wget.ts'), tools: { wget: 'wget' } },
   { load: () => import('./nc.ts'), tools: { nc: 'nc', netcat: 'nc', ncat: 'nc' } },
   { load: () => import('./ping.ts'), tools: { ping: 'ping', ping6: 'ping' } },
