@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -22,6 +23,29 @@ describe('locate', () => {
       const manifest = JSON.parse(readFileSync(join(packages, file), 'utf8'));
       expect(manifest.exports, file).toEqual({ './*': './src/*.ts' });
     }
+  });
+
+  test('node:http has a stand-in with all that our code imports from it, which does not load undici', () => {
+    expect(locate('node:http', urlOf('agent/src/agent.ts'))).toBe(urlOf('boot/src/node-http.ts'));
+    expect(locate('node:http', 'file:///elsewhere/node_modules/a/index.js')).toBeUndefined();
+    const names = new Set<string>();
+    for (const file of globSync('*/src/**/*.ts', { cwd: packages })) {
+      const text = readFileSync(join(packages, file), 'utf8');
+      for (const [, list] of text.matchAll(/^import \{([^}]+)\} from 'node:http';/gm))
+        for (const name of list!.split(','))
+          if (!/^\s*(type\b|$)/.test(name)) names.add(name.trim().split(' ')[0]!);
+    }
+    const script = `
+      await import(${JSON.stringify(urlOf('boot/src/fast-imports.ts'))});
+      const http = await import(${JSON.stringify(urlOf('boot/test/http-importer.ts'))});
+      const missing = ${JSON.stringify([...names])}.filter((name) => http[name] === undefined);
+      const undici = process.moduleLoadList.filter((name) => name.includes('undici'));
+      process.stdout.write(JSON.stringify({ missing, undici, same: http.Agent === process.getBuiltinModule('node:http').Agent }));`;
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
+      encoding: 'utf8',
+    });
+    expect(names.size).toBeGreaterThan(2);
+    expect({ stdout, stderr }).toEqual({ stdout: '{"missing":[],"undici":[],"same":true}', stderr: '' });
   });
 
   test('everything else is left to Node', () => {
