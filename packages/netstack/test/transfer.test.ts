@@ -1,3 +1,12 @@
+import { Packet } from '@podwire/wire/packet';
+import {
+  TCP_OPTION_MSS,
+  TCP_OPTION_SACK_PERMITTED,
+  TCP_OPTION_TIMESTAMPS,
+  TCP_OPTION_WINDOW_SCALE,
+  TCP_SYN,
+} from '@podwire/wire/tcp';
+import { fillTransportChecksum } from '@podwire/wire/transport-checksum';
 import { describe, expect, it } from 'vitest';
 import type { StackOptions } from '../src/stack.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -19,6 +28,8 @@ interface Case {
   /** Simulated time in which it must be over. */
   limitMs: number;
   host?: string;
+  /** Options that a middlebox removes from every SYN. */
+  strip?: number[];
 }
 
 const small = { tcp: { receiveBufferBytes: 700 } };
@@ -75,6 +86,30 @@ const CASES: Case[] = [
     limitMs: 600_000,
   },
   {
+    name: '5 % loss and reordering, without SACK',
+    bytes: 300_000,
+    seeds: 6,
+    faults: { loss: 0.05, reorder: 0.1, delayMs: 2 },
+    strip: [TCP_OPTION_SACK_PERMITTED],
+    limitMs: 60_000,
+  },
+  {
+    name: '5 % loss, without timestamps',
+    bytes: 300_000,
+    seeds: 6,
+    faults: { loss: 0.05, delayMs: 2 },
+    strip: [TCP_OPTION_TIMESTAMPS],
+    limitMs: 60_000,
+  },
+  {
+    name: '5 % loss, without any option',
+    bytes: 100_000,
+    seeds: 6,
+    faults: { loss: 0.05, duplicate: 0.05, reorder: 0.05, delayMs: 2 },
+    strip: [TCP_OPTION_SACK_PERMITTED, TCP_OPTION_TIMESTAMPS, TCP_OPTION_WINDOW_SCALE, TCP_OPTION_MSS],
+    limitMs: 60_000,
+  },
+  {
     name: 'a small MTU and loss, IPv6',
     bytes: 300_000,
     seeds: 4,
@@ -95,7 +130,12 @@ describe('bulk transfer is byte-exact both ways', () => {
 
 function run(c: Case, seed: number): void {
   const clock = new FakeClock();
-  const { a, b } = joinedStacks(clock, seed, c.faults, c.options);
+  const pair = joinedStacks(clock, seed, c.faults, c.options);
+  const { a, b } = pair;
+  pair.forth.intercept = pair.back.intercept = (frame) => {
+    stripSynOptions(frame, c.strip ?? []);
+    return false;
+  };
   const forth = patternBytes(c.bytes, seed);
   const back = patternBytes(Math.floor(c.bytes / 3), seed + 1);
   const servers = listenUsers(b, 80, () => new RecordingUser(back));
@@ -122,4 +162,17 @@ function run(c: Case, seed: number): void {
   }
   a.close();
   b.close();
+}
+
+/** Overwrites options of a SYN with no-operations and repairs the checksum. */
+function stripSynOptions(frame: Uint8Array, kinds: readonly number[]): void {
+  const packet = new Packet();
+  if (packet.decode(frame) !== 0 || packet.l4 < 0 || (packet.tcpFlags & TCP_SYN) === 0) return;
+  for (let at = packet.l4 + 20; at < packet.payload; ) {
+    const kind = frame[at];
+    const length = kind <= 1 ? 1 : frame[at + 1];
+    if (kinds.includes(kind)) frame.fill(1, at, at + length);
+    at += length;
+  }
+  fillTransportChecksum(frame, packet.version, packet.l3, packet.protocol, packet.l4, packet.end);
 }
