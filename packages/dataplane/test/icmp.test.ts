@@ -1,7 +1,8 @@
 /** Errors the node makes, and errors that travel through translated flows. */
 
-import { readU16, readU32 } from '@podwire/wire/big-endian';
+import { readU16, readU32, writeU16 } from '@podwire/wire/big-endian';
 import { buildIcmpEcho, buildIcmpError, buildTcp, buildUdp } from '@podwire/wire/build';
+import { fillIpv4Checksum } from '@podwire/wire/ipv4';
 import { Packet } from '@podwire/wire/packet';
 import { describe, expect, it } from 'vitest';
 import {
@@ -233,6 +234,25 @@ describe.each(['iptables', 'ebpf'] as const)('mode %s', (mode) => {
     error[24] = ((checksum & 0xffff) + (checksum >>> 16)) >>> 8;
     error[25] = ((checksum & 0xffff) + (checksum >>> 16)) & 0xff;
     expect(cluster.fromPod(2, 1, error).at).toBe('drop 196');
+  });
+
+  it('makes no error about a later fragment', () => {
+    const cluster = new Cluster({ mode });
+    const fragment = (offset: number, flags: number, ttl: number): Uint8Array => {
+      const frame = buildUdp({
+        src: podAddress(1, 1, 4),
+        srcPort: 1,
+        dst: podAddress(2, 1, 4),
+        dstPort: 2,
+        ttl,
+        payload: new Uint8Array(64),
+      });
+      writeU16(frame, 20, flags | (offset >>> 3));
+      fillIpv4Checksum(frame, 14);
+      return frame;
+    };
+    expect(cluster.fromPod(1, 1, fragment(0, 0x2000, 1)).at).toBe('pod-1-1');
+    expect(cluster.fromPod(1, 1, fragment(72, 0, 1)).at).toBe('drop 196');
   });
 
   it('keeps to the flow after an error', () => {

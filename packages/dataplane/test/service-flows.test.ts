@@ -387,6 +387,14 @@ describe.each(['iptables', 'ebpf'] as const)('mode %s', (mode) => {
     }
   });
 
+  it("takes a loopback source of the node's stack for the node itself", () => {
+    const cluster = new Cluster({ mode, services: external(remote)(4) });
+    const own = cluster.fromHost(1, tcp('127.0.0.1', 4000, '172.18.0.1', 30080, SYN));
+    expect(own.seen, traceText(own)).toMatch(/^10\.244\.1\.1:\d+ -> 10\.244\.[23]\.5:8080$/);
+    const back = send(cluster, own.at, answerTo(own.frame));
+    expect(back).toMatchObject({ at: 'host node-1', seen: '172.18.0.1:30080 -> 127.0.0.1:4000' });
+  });
+
   it.each([4, 6] as const)('answers no ping to a ClusterIP, IPv%s: it is on no interface', (version) => {
     const cluster = new Cluster({ mode, services: remote(version) });
     const from = podAddress(1, 1, version);

@@ -143,7 +143,9 @@ describe('ebpf maps', () => {
     expect(maps().frontend(1)).toBeUndefined();
     const [value] = maps().list();
     expect(maps().lookup(0, 0, 0xffff, value.frontend.words[3], 80, 6, true)).toBe(value);
+    expect(maps().slot(value, 1)).toBe(1);
     cluster.setServices([]);
+    expect(maps().slot(value, 1)).toBe(-1);
     expect(maps().lookup(0, 0, 0xffff, value.frontend.words[3], 80, 6, true)).toBeUndefined();
     expect(maps().isFrontendAddress(0, 0, 0xffff, value.frontend.words[3])).toBe(false);
   });
