@@ -11,7 +11,7 @@ import { DROP_REASONS } from '../drop-reasons.ts';
 import { endpointText } from '../packet-text.ts';
 import type { ServicePort, Tables } from '../tables.ts';
 import type { PacketTrace } from '../trace.ts';
-import { buildServiceRules, type Chain, type Rule, rule, type ServiceRules } from './iptables-chains.ts';
+import { buildServiceRules, type Chain, type Rule, type ServiceRules } from './iptables-chains.ts';
 import { RecentLists } from './recent-lists.ts';
 import {
   DROP,
@@ -287,9 +287,3 @@ export class IptablesTranslator implements ServiceTranslator {
     });
   }
 }
-
-/** The shared rule that leads to the node ports, for dumps. */
-export const NODE_PORTS_RULE: Rule = rule({
-  comment: '"kubernetes service nodeports; NOTE: this must be the last rule in this chain"',
-  destinationLocal: true,
-});
