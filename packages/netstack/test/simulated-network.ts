@@ -74,7 +74,9 @@ function carry(
   const copies = fraction(random32) < (faults.duplicate ?? 0) ? 2 : 1;
   for (let i = 0; i < copies; i++) {
     const copy = frame.slice();
-    if (fraction(random32) < (faults.corrupt ?? 0)) {
+    // ARP has no checksum of its own: there a real link's does not let damage through.
+    const isArp = copy[12] === 0x08 && copy[13] === 0x06;
+    if (!isArp && fraction(random32) < (faults.corrupt ?? 0)) {
       copy[random32() % copy.length] ^= 1 << (random32() & 7);
     }
     let delayMs = faults.delayMs ?? 0;
