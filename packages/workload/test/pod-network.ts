@@ -89,9 +89,10 @@ export class PodNetwork {
     server.on('message', (message, peer) => {
       const answer = this.#answer(message);
       // Without EDNS a datagram carries 512 bytes (RFC 1035 2.3.4).
-      const fits = answer.length <= 512;
-      if (!fits) answer[2] = answer[2]! | 2;
-      server.send(fits ? answer : answer.subarray(0, 12), peer.port, peer.address);
+      if (answer.length <= 512) return server.send(answer, peer.port, peer.address);
+      const { id, questions } = dnsPacket.decode(message);
+      const cut = dnsPacket.encode({ type: 'response', id, flags: dnsPacket.TRUNCATED_RESPONSE, questions });
+      server.send(cut, peer.port, peer.address);
     });
     dns.listenTcp({ port: 53 }, (socket) => {
       socket.on('error', () => {});

@@ -1,4 +1,5 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
+import { isIP } from 'node:net';
 import { posix } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { errnoText } from '../shell/devices.ts';
@@ -166,7 +167,11 @@ async function ask(
     );
   }
   const connection = secure
-    ? connectTls({ socket: socket as never, servername: host, rejectUnauthorized: !options.has('insecure') })
+    ? connectTls({
+        socket: socket as never,
+        ...(isIP(host) === 0 && { servername: host }),
+        rejectUnauthorized: !options.has('insecure'),
+      })
     : socket;
   const agent = new Agent();
   agent.createConnection = () => connection as never;

@@ -211,8 +211,7 @@ function connectText(code: string): string {
 
 function timedOut(transfer: Transfer, sinceStartMs: number): CurlError {
   const ms = Math.round(sinceStartMs);
-  if (transfer.connectMs === 0 && transfer.nameLookupMs > 0)
-    return new CurlError(28, `Connection timed out after ${ms} milliseconds`);
+  if (transfer.remoteIp === '') return new CurlError(28, `Connection timed out after ${ms} milliseconds`);
   return new CurlError(
     28,
     `Operation timed out after ${ms} milliseconds with ${transfer.sizeDownload} bytes received`,
