@@ -23,6 +23,8 @@ export const DICTIONARY = Buffer.concat([
 const MAX_BLOCK_BYTES = 64 * 1024;
 /** A stored block of deflate holds no more. */
 const MAX_STORED_BYTES = 65_535;
+/** An empty stored block, as a flush writes it: without one Go's reader looks for the next block and finds an end. */
+const SYNC_MARKER = Buffer.from('000000ffff', 'hex');
 
 /** Unpacks the blocks of one direction, in their order. */
 export class HeaderInflater {
@@ -106,7 +108,7 @@ export class HeaderWriter {
     head.writeUInt16LE(block.length, head.length - 4);
     head.writeUInt16LE(~block.length & 0xffff, head.length - 2);
     this.#isFirst = false;
-    return Buffer.concat([head, block]);
+    return Buffer.concat([head, block, SYNC_MARKER]);
   }
 }
 
