@@ -70,13 +70,13 @@ function carry(
   to: () => NetStack,
 ): void {
   if (faults.intercept?.(frame)) return;
-  if (fraction(random32) < (faults.loss ?? 0)) return;
+  // Resolution gives up after three questions, and ARP has no checksum: faults are for what comes after it.
+  const spared = resolvesNeighbor(frame);
+  if (fraction(random32) < (faults.loss ?? 0) && !spared) return;
   const copies = fraction(random32) < (faults.duplicate ?? 0) ? 2 : 1;
   for (let i = 0; i < copies; i++) {
     const copy = frame.slice();
-    // ARP has no checksum of its own: there a real link's does not let damage through.
-    const isArp = copy[12] === 0x08 && copy[13] === 0x06;
-    if (!isArp && fraction(random32) < (faults.corrupt ?? 0)) {
+    if (fraction(random32) < (faults.corrupt ?? 0) && !spared) {
       copy[random32() % copy.length] ^= 1 << (random32() & 7);
     }
     let delayMs = faults.delayMs ?? 0;
@@ -85,6 +85,13 @@ function carry(
     }
     clock.setTimer(() => to().receive(copy), delayMs);
   }
+}
+
+function resolvesNeighbor(frame: Uint8Array): boolean {
+  if (frame[12] === 0x08 && frame[13] === 0x06) return true;
+  return (
+    frame[12] === 0x86 && frame[13] === 0xdd && frame[20] === 58 && (frame[54] === 135 || frame[54] === 136)
+  );
 }
 
 /** A user that writes `toSend`, reads everything and notes what happens. */
