@@ -22,7 +22,7 @@ import {
   labelValueErrors,
   qualifiedNameErrors,
 } from '../names.ts';
-import { jsonEquals, parseApiVersion } from '../object.ts';
+import { parseApiVersion } from '../object.ts';
 import type { LabelSelectorObject } from '../selectors.ts';
 import { addInvalid, byteLength, checkImmutable, checkNonNegative, type Errors } from './checks.ts';
 
@@ -246,19 +246,14 @@ export function isEmptySelector(selector: unknown): boolean {
 }
 
 /** The same error twice says no more than once. */
-export function withoutRepeats(errors: readonly FieldError[]): FieldError[] {
-  const kept: FieldError[] = [];
+export function withoutRepeats(errors: FieldError[]): FieldError[] {
+  if (errors.length < 2) return errors;
+  const kept = new Map<string, FieldError>();
   for (const error of errors) {
-    const repeated = kept.some(
-      (other) =>
-        other.field === error.field &&
-        other.type === error.type &&
-        other.detail === error.detail &&
-        jsonEquals(other.badValue, error.badValue),
-    );
-    if (!repeated) kept.push(error);
+    const key = JSON.stringify([error.field, error.type, error.detail, error.badValue]);
+    if (!kept.has(key)) kept.set(key, error);
   }
-  return kept;
+  return [...kept.values()];
 }
 
 /** Dotted DNS labels: the names of most kinds. */
