@@ -174,15 +174,17 @@ function imageFiles(sandbox: Sandbox): Map<string, string> {
 async function runCommand(shell: Shell, pid: number, argv: string[], io: ExecStreams): Promise<number> {
   shell.pid = pid;
   const stdin = io.stdin ?? emptyInput();
-  if (io.tty && isBareShell(argv)) {
-    const { runTerminal } = await import('./shell/terminal.ts');
+  if (io.tty) {
+    const { Terminal, runAtTerminal, runTerminal } = await import('./shell/terminal.ts');
+    const terminal = new Terminal(stdin, io.stdout);
+    if (!isBareShell(argv)) return runAtTerminal(shell, argv, terminal);
     shell.name = posix.basename(argv[0]!);
-    return runTerminal(shell, { stdin, output: io.stdout });
+    return runTerminal(shell, terminal);
   }
   return shell.callWith(argv, {
     stdin,
-    stdout: outputTo(io.stdout, io.tty),
-    stderr: outputTo(io.stderr, io.tty),
+    stdout: outputTo(io.stdout),
+    stderr: outputTo(io.stderr),
   });
 }
 

@@ -2,7 +2,7 @@ import { posix } from 'node:path';
 import { evaluateArithmetic } from './arithmetic.ts';
 import { complain, FunctionReturn, LoopExit, type Shell, ShellExit, type Streams } from './interpreter.ts';
 import { signalName } from './processes.ts';
-import { outputTo, pause, readLine } from './streams.ts';
+import { pause, readLine } from './streams.ts';
 
 /** A command that changes the shell itself. */
 export type Builtin = (shell: Shell, argv: readonly string[], streams: Streams) => Promise<number> | number;
@@ -392,7 +392,7 @@ export const BUILTINS: Record<string, Builtin> = {
     const began = shell.host.nowMs();
     const code = await shell.callWith(argv.slice(1), streams);
     const seconds = ((shell.host.nowMs() - began) / 1000).toFixed(3);
-    await outputTo(streams.stderr.stream).write(`real\t0m${seconds}s\nuser\t0m0.000s\nsys\t0m0.000s\n`);
+    await streams.stderr.write(`real\t0m${seconds}s\nuser\t0m0.000s\nsys\t0m0.000s\n`);
     return code;
   },
 };
