@@ -16,7 +16,7 @@ export function fencedBlocks(markdown: string): Block[] {
   for (const [i, line] of markdown.split('\n').entries()) {
     const fence = /^\s*(`{3,}|~{3,})\s*(\S*)/.exec(line);
     if (open) {
-      if (fence?.[1]!.startsWith(open.fence) && fence[2] === '') {
+      if (fence?.[2] === '' && fence[1]!.startsWith(open.fence)) {
         blocks.push({ ...open.block, text: open.body.join('\n') });
         open = undefined;
       } else open.body.push(line);
