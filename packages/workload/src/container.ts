@@ -1,10 +1,12 @@
 import { posix } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { imageName, runProgram } from './programs.ts';
+import { imageName } from './images.ts';
+import { runProgram } from './programs.ts';
 import { Files } from './shell/files.ts';
 import { Shell } from './shell/interpreter.ts';
 import { Processes, SignalReason } from './shell/processes.ts';
 import { emptyInput, outputTo } from './shell/streams.ts';
+import type { ToolTable } from './shell/tool.ts';
 import { findTool } from './tools/table.ts';
 import type { Sandbox } from './types.ts';
 
@@ -68,8 +70,8 @@ export interface ProgramContext {
   terminate: AbortSignal;
   /** SIGKILL: nothing of the container may go on after it. */
   kill: AbortSignal;
-  /** Runs a script or command of the container in the built-in shell. */
-  shell(signal: AbortSignal): Shell;
+  /** A shell in the container, with the tools there are unless others are given. */
+  shell(signal: AbortSignal, tools?: ToolTable): Shell;
 }
 
 const EXIT_KILLED = 137;
@@ -85,9 +87,9 @@ export function startContainer(
   const kill = new AbortController();
   const files = new Files([], spec.files, imageFiles(sandbox));
   const processes = new Processes();
-  const shell = (signal: AbortSignal): Shell =>
+  const shell = (signal: AbortSignal, tools = findTool): Shell =>
     new Shell(
-      { sandbox, files, tools: findTool, processes, kill: kill.signal, ...clock },
+      { sandbox, files, tools, processes, kill: kill.signal, ...clock },
       {
         environment: {
           PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',

@@ -1,54 +1,66 @@
 import { posix } from 'node:path';
 import { Writable } from 'node:stream';
 import type { ProgramContext } from './container.ts';
+import { defaultProgram } from './images.ts';
 import { emptyInput, outputTo } from './shell/streams.ts';
-import { hasTool } from './tools/table.ts';
+import type { Tool } from './shell/tool.ts';
+import { findTool, hasTool } from './tools/table.ts';
 
-const SHELLS = new Set(['sh', 'bash', 'ash', 'dash']);
-const AGNHOST_COMMANDS = new Set(['netexec', 'serve-hostname', 'connect', 'porter', 'pause', 'version']);
+const SHELLS = new Set(['sh', 'bash', 'ash', 'dash', 'zsh']);
+const AGNHOST_COMMANDS = new Set(
+  'netexec serve-hostname connect porter pause version dns-suffix dns-server-list etc-hosts entrypoint-tester'.split(
+    ' ',
+  ),
+);
+/** Commands that nobody's image has as the first argument of another program. */
+const UNMISTAKABLE = new Set(['sh', 'bash', 'ash', 'dash', 'sleep', 'tail', 'agnhost']);
 
 /**
- * Chooses what a container runs, by its command and image: agnhost's commands, a script or a network tool in the
- * built-in shell, `pause`, and a stand-in for everything else. Resolves to the exit code.
+ * Chooses what a container runs, by its command and image: agnhost's commands, a script or a tool in the built-in
+ * shell, `pause`, and a stand-in for everything else. A command that is no tool, `java -jar app.jar` or what a script
+ * ends with, is somebody's server, and so a stand-in too. Resolves to the exit code.
  */
 export async function runProgram(context: ProgramContext): Promise<number> {
   const { spec } = context;
   const argv = [...spec.command, ...spec.args];
-  const image = imageName(spec.image);
-  const agnhost = agnhostArguments(image, argv);
-  if (agnhost) {
-    const { runAgnhost } = await import('./agnhost/agnhost.ts');
-    return runAgnhost(agnhost, context);
-  }
-  if (image === 'pause' || posix.basename(argv[0] ?? '') === 'pause') return untilStopped(context);
-  const name = posix.basename(
-    spec.command[0] ?? (spec.args.length > 0 && isScript(spec.args) ? spec.args[0]! : ''),
-  );
-  if (isScript(argv) || (name !== '' && hasTool(name))) return runInShell(argv, context);
-  // Plain busybox-like images without a command run a shell that ends at once; people mean "stay there".
-  const { runStandIn } = await import('./stand-in/stand-in.ts');
+  const byImage = defaultProgram(spec.image, spec.ports.length > 0);
+  const name = posix.basename(argv[0] ?? '');
+
+  if (name === 'agnhost') return runAgnhost(argv.slice(1), context);
+  if (byImage === 'agnhost' && (argv.length === 0 || AGNHOST_COMMANDS.has(name)))
+    return runAgnhost(argv.length > 0 ? argv : ['pause'], context);
+  if (name === 'pause' || (byImage === 'pause' && spec.command.length === 0)) return untilStopped(context);
+
+  const isNamed =
+    spec.command.length > 0 || byImage === 'shell' || byImage === 'curl' || UNMISTAKABLE.has(name);
+  if (isNamed && (SHELLS.has(name) || hasTool(name))) return runInShell(argv, context);
+  if (spec.command.length === 0 && byImage === 'curl') return runInShell(['curl', ...argv], context);
+  // The shell of such an image reads the end of its input at once.
+  if (argv.length === 0 && byImage === 'shell') return 0;
   return runStandIn(context);
 }
 
-function isScript(argv: readonly string[]): boolean {
-  return SHELLS.has(posix.basename(argv[0] ?? '')) && argv.length > 1;
+async function runAgnhost(args: readonly string[], context: ProgramContext): Promise<number> {
+  const agnhost = await import('./agnhost/agnhost.ts');
+  return agnhost.runAgnhost(args, context);
 }
 
-/** `registry:5000/path/agnhost:2.43@sha256:…` is `agnhost`. */
-export function imageName(image: string): string {
-  return posix.basename(image.replace(/@.*$/, '')).replace(/:.*$/, '');
-}
-
-/** The arguments after the program's name, when this container is agnhost. */
-function agnhostArguments(image: string, argv: readonly string[]): string[] | undefined {
-  if (posix.basename(argv[0] ?? '') === 'agnhost') return argv.slice(1);
-  if (image !== 'agnhost' || (argv.length > 0 && !AGNHOST_COMMANDS.has(argv[0]!))) return undefined;
-  return argv.length > 0 ? [...argv] : ['pause'];
+async function runStandIn(context: ProgramContext): Promise<number> {
+  const standIn = await import('./stand-in/stand-in.ts');
+  return standIn.runStandIn(context);
 }
 
 async function runInShell(argv: string[], context: ProgramContext): Promise<number> {
   const ended = AbortSignal.any([context.terminate, context.kill]);
-  const shell = context.shell(ended);
+  // One server is enough for the ports there are; what else a script calls that is not known is told so.
+  let hasServer = defaultProgram(context.spec.image, true) !== 'server';
+  const server: Tool = () => runStandIn(context);
+  const shell = context.shell(ended, async (name) => {
+    const tool = await findTool(name);
+    if (tool || hasServer || !(await servesSomething(context))) return tool;
+    hasServer = true;
+    return server;
+  });
   const stdout = lineWriter(context.output.stdout);
   const stderr = lineWriter(context.output.stderr);
   const code = await shell.callWith(argv, {
@@ -59,6 +71,13 @@ async function runInShell(argv: string[], context: ProgramContext): Promise<numb
   stdout.end();
   stderr.end();
   return code;
+}
+
+/** Whether the container is somebody's server: then an unknown program in its script is the server. */
+async function servesSomething(context: ProgramContext): Promise<boolean> {
+  const { portsOf } = await import('./stand-in/stand-in.ts');
+  const { tcp, udp } = portsOf(context.spec);
+  return tcp.length + udp.length > 0;
 }
 
 /** Resolves with 0 when the container is told to stop. */

@@ -10,8 +10,8 @@ export interface TestScope {
   directory: string;
   /** In `[[ ]]` the right side of `==` is a pattern, and words arrive with quoted characters escaped. */
   patterns: boolean;
-  /** Compiles the right side of `=~`. */
-  matcher?: (pattern: string) => { test(text: string): boolean };
+  /** Matches the left side of `=~` against the expression on its right. */
+  matcher?: (pattern: string, text: string) => boolean;
 }
 
 /** `test`, `[` and `[[`: true or false. Throws TestProblem. */
@@ -94,7 +94,7 @@ function binary(
       return raw(left) > raw(right);
     case '=~':
       if (!scope.matcher) throw new TestProblem('=~: unexpected operator');
-      return scope.matcher(raw(right)).test(raw(left));
+      return scope.matcher(right, raw(left));
   }
   const [a, b] = [integer(raw(left)), integer(raw(right))];
   switch (operator) {

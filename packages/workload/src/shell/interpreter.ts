@@ -491,6 +491,24 @@ export class Shell implements ExpansionHost {
     }
   }
 
+  /** `=~`: leaves what matched in BASH_REMATCH. */
+  async #matcher(): Promise<(pattern: string, text: string) => boolean> {
+    const { compileRegex } = await import('../tools/regex.ts');
+    return (pattern, text) => {
+      let groups: (string | undefined)[] | undefined;
+      try {
+        groups = compileRegex(pattern).exec(text)?.groups;
+      } catch (error) {
+        throw new TestProblem((error as Error).message);
+      }
+      for (const name of [...this.variables.keys()])
+        if (name.startsWith('BASH_REMATCH')) this.variables.delete(name);
+      for (const [index, group] of (groups ?? []).entries())
+        this.variables.set(`BASH_REMATCH[${index}]`, group ?? '');
+      return groups !== undefined;
+    };
+  }
+
   async #arithmetic(expression: Word): Promise<bigint> {
     const text = await expandToString(expression, this);
     try {
@@ -505,7 +523,7 @@ export class Shell implements ExpansionHost {
 
   async #test(words: readonly string[], streams: Streams, patterns: boolean): Promise<number> {
     try {
-      const matcher = words.includes('=~') ? (await import('../tools/regex.ts')).compileRegex : undefined;
+      const matcher = words.includes('=~') ? await this.#matcher() : undefined;
       const scope = { files: this.files, directory: this.directory, patterns, ...(matcher && { matcher }) };
       return evaluateTest(words, scope) ? 0 : 1;
     } catch (error) {

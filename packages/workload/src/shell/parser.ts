@@ -307,8 +307,26 @@ class Parser {
         this.#at += 2;
         return { type: 'test', words, redirects: this.#redirects() };
       }
+      const isMatch = this.#peekWord() === '=~';
       words.push(this.#word() ?? this.#fail());
+      if (isMatch) words.push(this.#regexWord());
     }
+  }
+
+  /** The right side of `=~`: up to a blank, with backslashes and parentheses as they stand. */
+  #regexWord(): Word {
+    this.#skipBlanks();
+    const parts: Word = [];
+    while (!this.#atEnd() && !/\s/.test(this.#text[this.#at]!)) {
+      const c = this.#text[this.#at]!;
+      if ('"\'`$'.includes(c)) this.#wordPart(c, parts, false);
+      else {
+        const text = this.#text.slice(this.#at, this.#at + (c === '\\' ? 2 : 1));
+        parts.push({ type: 'literal', text, quoted: false });
+        this.#at += text.length;
+      }
+    }
+    return parts;
   }
 
   #simple(): Command {
@@ -506,7 +524,10 @@ class Parser {
       this.#at += length[0].length;
       return { type: 'parameter', name: length[1]!, operator: 'length', argument: undefined, quoted };
     }
-    const head = /^([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!-])(:?[-=?+]|%%?|##?|\/\/?|\^\^?|,,?|:)?/.exec(rest);
+    const head =
+      /^([A-Za-z_][A-Za-z0-9_]*(?:\[\d{1,4}\])?|[0-9]+|[@*#?$!-])(:?[-=?+]|%%?|##?|\/\/?|\^\^?|,,?|:)?/.exec(
+        rest,
+      );
     if (!head) throw new SyntaxProblem('Bad substitution');
     this.#at += head[0].length;
     const argument: Word = [];

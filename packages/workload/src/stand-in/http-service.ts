@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { TcpSocket } from '@podwire/netstack/tcp-socket';
 import type { ProgramContext } from '../container.ts';
+import { echoedText, pagePath } from '../images.ts';
 import { callAll, HOPS_HEADER, type Report, reportText } from './calls.ts';
 import type { Upstream } from './upstreams.ts';
 
@@ -38,6 +39,16 @@ export class HttpService {
     this.#server.closeIdleConnections();
   }
 
+  /** What the image's own server would answer, where that is known. */
+  #page(path: string): { body: Buffer; type: string } | undefined {
+    const { spec, files } = this.#context;
+    const text = echoedText(spec.image, [...spec.command, ...spec.args]);
+    if (text !== undefined) return { body: Buffer.from(text), type: 'text/plain; charset=utf-8' };
+    const file = pagePath(spec.image, path);
+    const body = file === undefined ? undefined : files.read(file);
+    return body && { body, type: file!.endsWith('.html') ? 'text/html' : 'text/plain; charset=utf-8' };
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { sandbox, output } = this.#context;
     const { socket } = request;
@@ -51,6 +62,17 @@ export class HttpService {
     if (isProbe) {
       response.setHeader('content-type', 'text/plain; charset=utf-8');
       return void response.end('ok\n');
+    }
+    const page = this.#page(path);
+    if (page !== undefined && !/\bjson\b/.test(request.headers.accept ?? '')) {
+      response.setHeader('content-type', page.type);
+      response.setHeader('x-podwire-pod', sandbox.podName);
+      response.setHeader('content-length', page.body.length);
+      response.end(request.method === 'HEAD' ? undefined : page.body);
+      output.stdout(
+        `${request.method} ${request.url} from ${socket.remoteAddress}:${socket.remotePort} -> 200`,
+      );
+      return;
     }
     const hops = Number(request.headers[HOPS_HEADER] ?? 0) || 0;
     const report: Report = {

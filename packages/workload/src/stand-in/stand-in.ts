@@ -1,5 +1,6 @@
 import type { TcpSocket } from '@podwire/netstack/tcp-socket';
 import type { ContainerSpec, ProgramContext } from '../container.ts';
+import { portOfArguments, wellKnownPorts } from '../images.ts';
 import { pause } from '../shell/streams.ts';
 import { callAll } from './calls.ts';
 import type { GrpcService } from './grpc-service.ts';
@@ -103,7 +104,7 @@ function startLine(tcp: readonly number[], udp: readonly number[], upstreams: nu
   return `stand-in: ${ports.length > 0 ? `listening on ${ports.join(', ')}` : 'no ports'}; ${upstreams} upstream${upstreams === 1 ? '' : 's'}`;
 }
 
-/** The declared ports; where none is declared, those that the probes or PORT name. */
+/** The declared ports; where none is declared, those that the probes, PORT, the arguments or the image's name tell. */
 export function portsOf(spec: ContainerSpec): { tcp: number[]; udp: number[] } {
   const declared = (protocol: string): number[] => [
     ...new Set(
@@ -117,8 +118,15 @@ export function portsOf(spec: ContainerSpec): { tcp: number[]; udp: number[] } {
     .flatMap((probe) => [probe?.httpGet?.port, probe?.tcpSocket?.port, probe?.grpc?.port])
     .filter((port) => typeof port === 'number');
   const fromEnvironment = /^\d{1,5}$/.test(spec.env.PORT ?? '') ? [Number(spec.env.PORT)] : [];
-  const found = (probed.length > 0 ? probed : fromEnvironment).filter((port) => port > 0 && port < 65_536);
-  return { tcp: [...new Set(found)], udp: [] };
+  const fromArguments = portOfArguments([...spec.command, ...spec.args]);
+  const candidates = [
+    probed,
+    fromEnvironment,
+    fromArguments === undefined ? [] : [fromArguments],
+    wellKnownPorts(spec.image),
+  ];
+  const found = candidates.find((ports) => ports.length > 0) ?? [];
+  return { tcp: [...new Set(found)].filter((port) => port > 0 && port < 65_536), udp: [] };
 }
 
 /** Looks at the first bytes a client sends and puts them back. */

@@ -96,6 +96,17 @@ const FAMILIES: readonly { load: () => Promise<Family>; tools: Readonly<Record<s
     tools: { traceroute: 'traceroute', traceroute6: 'traceroute', tracepath: 'traceroute' },
   },
   { load: () => import('./redis-cli.ts'), tools: { 'redis-cli': 'redisCli' } },
+  {
+    load: () => import('./database-clients.ts'),
+    tools: {
+      pg_isready: 'databaseClient',
+      psql: 'databaseClient',
+      mysql: 'databaseClient',
+      mysqladmin: 'databaseClient',
+      mongosh: 'databaseClient',
+      mongo: 'databaseClient',
+    },
+  },
   { load: () => import('./dig.ts'), tools: { dig: 'dig' } },
   {
     load: () => import('./nslookup.ts'),
