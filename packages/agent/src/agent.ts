@@ -25,7 +25,7 @@ import { HostStack } from './host-stack.ts';
 import { kubeletRoutes } from './http/kubelet-routes.ts';
 import { podwireRoutes } from './http/podwire-routes.ts';
 import { HttpServer, KUBELET_PORT } from './http/server.ts';
-import { certifyNode, type JoinFile } from './join.ts';
+import { certifyNode, type JoinFile, makeNodeKey } from './join.ts';
 import { NodePorts } from './node-ports.ts';
 import { describeNode, Heartbeat, nodeResources } from './node-registration.ts';
 import type { AgentLog, PodContext } from './pods/pod-context.ts';
@@ -43,7 +43,8 @@ export interface AgentOptions {
   readonly name: string;
   /** Underlay address of the node. */
   readonly address: string;
-  readonly join: JoinFile;
+  /** The controller may still be about to write it. */
+  readonly join: Promise<JoinFile>;
   /** Existing directory that is the node's alone. */
   readonly stateDir: string;
   readonly heartbeatMs: number;
@@ -72,18 +73,15 @@ const FLUSH_MS = 300;
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { name, address, nowMs, random32, setTimer, log } = options;
   const resources = nodeResources();
-
-  const underlay = await bound(`${address}:${VXLAN_PORT} (UDP)`, openUnderlay(options));
-  const credentials = certifyNode(
+  const nodeKey = makeNodeKey();
+  const [underlay, joinFile] = await Promise.all([
+    bound(`${address}:${VXLAN_PORT} (UDP)`, openUnderlay(options)),
     options.join,
-    { name, addresses: [address] },
-    { setTimer, onRetry: (err) => log.debug({ err }, 'the controller is not there yet') },
-  );
-  credentials.catch(() => {}); // awaited below, after the sync link has been started
+  ]);
   const sync = new SyncClient({
-    url: `${options.join.url.replace(/^http/, 'ws').replace(/\/$/, '')}${SYNC_PATH}`,
-    ca: options.join.caPem,
-    token: options.join.token,
+    url: `${joinFile.url.replace(/^http/, 'ws').replace(/\/$/, '')}${SYNC_PATH}`,
+    ca: joinFile.caPem,
+    token: joinFile.token,
     role: 'agent',
     nodeName: name,
     node: describeNode(name, address, resources),
@@ -98,7 +96,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   });
   sync.on('connected', () => heartbeat.beat());
   sync.connect();
-  const { keyPem, certPem, caPem } = await credentials;
+  const credentials = certifyNode(joinFile, { name, addresses: [address] }, nodeKey, {
+    setTimer,
+    onRetry: (err) => log.debug({ err }, 'the controller is not there yet'),
+  });
+  credentials.catch(() => {}); // awaited below, when the pods are already under way
   const { settings, podCidrs } = await admission(sync, name);
   log.info({ podCidrs, mode: settings.mode }, 'the cluster has let this node in');
 
@@ -167,10 +169,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   underlay.onDatagram = (datagram, source) => datapath.fromUnderlay(datagram, source);
 
   const tokens = new TokenSource({
-    url: options.join.url,
-    caPem,
-    certPem,
-    keyPem,
+    url: joinFile.url,
+    credentials,
     setTimer,
     onChange: (namespace) => pods.configurationChanged(namespace),
     onError: (err) => log.debug({ err }, 'no service account token yet'),
@@ -189,7 +189,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     random32,
     setTimer,
     log,
-    clusterCaPem: caPem,
+    clusterCaPem: joinFile.caPem,
     serviceAccountToken: (namespace, account) => tokens.get(namespace, account),
     pace: new ProbePace(),
     images: new Set(),
@@ -200,26 +200,28 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         links: podLinks,
         pipeline,
         socketDirectory: join(options.stateDir, 'sockets'),
-        sync: {
-          url: options.join.url,
-          caPem: options.join.caPem,
-          token: options.join.token,
-          nodeName: name,
-        },
+        sync: { url: joinFile.url, caPem: joinFile.caPem, token: joinFile.token, nodeName: name },
       }),
   };
   const pods = new PodManager(context);
   forgetStrangers(ipam, sync, name);
+
+  sync.on('change', (changes: readonly Change[]) => {
+    if (changes.some(TablesFeed.concerns)) feed.refresh();
+    pods.apply(changes);
+  });
+  sync.on('synced', () => pods.reconcile());
+  // What changed while the parts above were made.
+  feed.refresh();
+  pods.reconcile();
 
   const server = await bound(
     `${address}:${KUBELET_PORT}`,
     HttpServer.open({
       address,
       port: KUBELET_PORT,
-      keyPem,
-      certPem,
-      caPem,
-      joinToken: options.join.token,
+      ...(await credentials),
+      joinToken: joinFile.token,
       routes: [
         ...kubeletRoutes(pods, nowMs),
         ...podwireRoutes({
@@ -250,15 +252,6 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       onError: (err, path) => log.error({ err, path }, 'a request failed'),
     }),
   );
-
-  sync.on('change', (changes: readonly Change[]) => {
-    if (changes.some(TablesFeed.concerns)) feed.refresh();
-    pods.apply(changes);
-  });
-  sync.on('synced', () => pods.reconcile());
-  // What changed while the parts above were made.
-  feed.refresh();
-  pods.reconcile();
   heartbeat.ready();
   log.info({ address }, 'the node is ready');
 

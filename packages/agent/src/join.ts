@@ -1,7 +1,7 @@
 /**
  * Joining a cluster: the join file, and a certificate for the node.
  */
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { joinCluster } from '@podwire/sync/join';
 import { type SetTimer, sleep } from './timer.ts';
@@ -58,16 +58,25 @@ export interface CertifyOptions {
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1_000;
 
+export interface NodeKey {
+  readonly privateKey: KeyObject;
+  readonly publicKey: KeyObject;
+}
+
+export function makeNodeKey(): NodeKey {
+  return generateKeyPairSync('ec', { namedCurve: 'P-256' });
+}
+
 /**
- * Makes a key and has the controller certify it, waiting for a controller that is not there yet. Rejects with an Error
- * of one line when the controller refuses.
+ * Has the controller certify the node's key, waiting for a controller that is not there yet. Rejects with an Error of one
+ * line when the controller refuses.
  */
 export async function certifyNode(
   join: JoinFile,
   node: { name: string; addresses: string[] },
+  { privateKey, publicKey }: NodeKey,
   options: CertifyOptions,
 ): Promise<NodeCredentials> {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const body = {
     nodeName: node.name,
     addresses: node.addresses,

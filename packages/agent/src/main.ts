@@ -67,10 +67,9 @@ async function run(args: string[]): Promise<void> {
     );
   }
   const log = createLog(level, name);
-  await joinFileWritten(joinPath, () =>
+  const join = joinFileWritten(joinPath, () =>
     log.info({ path: joinPath }, 'waiting for the controller to write the join file'),
-  );
-  const join: JoinFile = readJoinFile(joinPath);
+  ).then((): JoinFile => readJoinFile(joinPath));
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const agent = await startAgent({
     name,

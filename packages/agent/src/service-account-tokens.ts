@@ -3,14 +3,14 @@
  * node's own certificate, and anew before they end.
  */
 import { request } from 'node:https';
+import type { NodeCredentials } from './join.ts';
 import type { SetTimer } from './timer.ts';
 
 export interface TokenSourceOptions {
   /** The API server: `https://127.0.0.10:6443`. */
   readonly url: string;
-  readonly caPem: string;
-  readonly certPem: string;
-  readonly keyPem: string;
+  /** The node's own, on their way while it starts. */
+  readonly credentials: Promise<NodeCredentials>;
   readonly setTimer: SetTimer;
   /** A token of this namespace has come, or is another one now. */
   readonly onChange: (namespace: string) => void;
@@ -50,7 +50,8 @@ export class TokenSource {
   async #fetch(namespace: string, serviceAccount: string): Promise<void> {
     let againMs = RENEW_AFTER_MS;
     try {
-      const token = await requestToken(this.#options, namespace, serviceAccount);
+      const { url, credentials } = this.#options;
+      const token = await requestToken(url, await credentials, namespace, serviceAccount);
       this.#tokens.set(`${namespace}/${serviceAccount}`, token);
       this.#options.onChange(namespace);
     } catch (error) {
@@ -64,7 +65,12 @@ export class TokenSource {
   }
 }
 
-function requestToken(options: TokenSourceOptions, namespace: string, name: string): Promise<string> {
+function requestToken(
+  url: string,
+  credentials: NodeCredentials,
+  namespace: string,
+  name: string,
+): Promise<string> {
   const body = JSON.stringify({
     apiVersion: 'authentication.k8s.io/v1',
     kind: 'TokenRequest',
@@ -72,11 +78,11 @@ function requestToken(options: TokenSourceOptions, namespace: string, name: stri
   });
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/serviceaccounts/${encodeURIComponent(name)}/token`;
   return new Promise((resolve, reject) => {
-    const outgoing = request(new URL(path, options.url), {
+    const outgoing = request(new URL(path, url), {
       method: 'POST',
-      ca: options.caPem,
-      cert: options.certPem,
-      key: options.keyPem,
+      ca: credentials.caPem,
+      cert: credentials.certPem,
+      key: credentials.keyPem,
       agent: false,
       signal: AbortSignal.timeout(TIMEOUT_MS),
       headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },

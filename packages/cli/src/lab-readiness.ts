@@ -33,6 +33,8 @@ export async function waitUntilReady(
 
     progress.stage('Waiting for DNS to answer');
     guard.late = `Cluster DNS did not answer within ${guard.seconds} s; see "kubectl -n kube-system get pods" and ${paths.logs}`;
+    // The first query finds no server yet. It makes the way warm while the servers start.
+    void dnsAnswers(api, lab);
     await dnsHasEndpoint(api, guard);
     while (!(await dnsAnswers(api, lab))) await guard.sleep(DNS_POLL_MS);
   } finally {

@@ -230,6 +230,8 @@ function dnsDeployment({ nodeCount }: BootstrapOptions): ObjectLike {
         spec: {
           runtimeClassName: 'external',
           serviceAccountName: 'coredns',
+          // It watches through its node's credential.
+          automountServiceAccountToken: false,
           priorityClassName: 'system-cluster-critical',
           dnsPolicy: 'Default',
           nodeSelector: { 'kubernetes.io/os': 'linux' },
@@ -276,6 +278,12 @@ function dnsContainer(): Record<string, unknown> {
       initialDelaySeconds: 60,
       timeoutSeconds: 5,
       failureThreshold: 5,
+    },
+    // Asked often while it starts, so that names resolve as soon as they can, and rarely from then on.
+    startupProbe: {
+      httpGet: { path: '/ready', port: 8181, scheme: 'HTTP' },
+      periodSeconds: 1,
+      failureThreshold: 600,
     },
     readinessProbe: { httpGet: { path: '/ready', port: 8181, scheme: 'HTTP' } },
     volumeMounts: [{ name: 'config-volume', mountPath: '/etc/coredns', readOnly: true }],
