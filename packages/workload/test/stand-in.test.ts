@@ -229,6 +229,26 @@ describe('a stand-in', () => {
     expect(closed).toBe(true);
   });
 
+  test('stops at once when its connections are idle', async () => {
+    const net = new PodNetwork();
+    const client = net.pod('client');
+    const { container } = await net.start('a', { ports: [port(80)] });
+    const request1 = 'GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n';
+    const socket = client.stack.connectTcp({ host: '10.244.1.2', port: 80 });
+    let ended = false;
+    const answered = new Promise<void>((resolve) => socket.on('data', () => resolve()));
+    socket.on('end', () => {
+      ended = true;
+      socket.end();
+    });
+    socket.write(request1);
+    await inFakeTime(answered);
+    const began = Date.now();
+    await inFakeTime(container.stop(30_000));
+    expect(Date.now() - began).toBeLessThan(500);
+    expect(ended).toBe(true);
+  });
+
   test('dies at once when killed', async () => {
     const net = new PodNetwork();
     const { container } = await net.start('a', { ports: [port(80)] });

@@ -14,6 +14,8 @@ export class HttpService {
   readonly #upstreams: readonly Upstream[];
   readonly #probePaths: ReadonlySet<string>;
   readonly #server: Server;
+  /** Requests under way by connection. */
+  readonly #requests = new Map<TcpSocket, number>();
 
   constructor(context: ProgramContext, upstreams: readonly Upstream[]) {
     this.#context = context;
@@ -22,7 +24,12 @@ export class HttpService {
     this.#probePaths = new Set(
       [readiness, liveness, startup].flatMap((probe) => probe?.httpGet?.path?.split('?')[0] ?? []),
     );
-    this.#server = createServer((request, response) => void this.#serve(request, response));
+    this.#server = createServer((request, response) => {
+      const socket = request.socket as unknown as TcpSocket;
+      this.#count(socket, 1);
+      response.once('close', () => this.#count(socket, -1));
+      void this.#serve(request, response);
+    });
     this.#server.keepAliveTimeout = 30_000;
     this.#server.on('clientError', (_error, socket) => {
       if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
@@ -31,12 +38,20 @@ export class HttpService {
   }
 
   accept(socket: TcpSocket): void {
+    this.#requests.set(socket, 0);
+    socket.on('close', () => this.#requests.delete(socket));
     this.#server.emit('connection', socket);
   }
 
   /** Ends connections that carry no request; the others end with their answer. */
   drain(): void {
-    this.#server.closeIdleConnections();
+    for (const [socket, requests] of this.#requests) if (requests === 0) socket.destroySoon();
+  }
+
+  // A server that does not listen itself keeps no account of its connections.
+  #count(socket: TcpSocket, change: number): void {
+    const requests = this.#requests.get(socket);
+    if (requests !== undefined) this.#requests.set(socket, requests + change);
   }
 
   /** What the image's own server would answer, where that is known. */
