@@ -1,4 +1,4 @@
-import { conflict, internalError } from '@podwire/kube/status';
+import { conflict, forbidden, internalError } from '@podwire/kube/status';
 import { describe, expect, test } from 'vitest';
 import type { Log } from '../src/loops/log.ts';
 import { backoffMs, WorkQueue } from '../src/loops/work-queue.ts';
@@ -105,7 +105,19 @@ describe('a work queue', () => {
     await turn();
     await advance(10);
     expect(runs).toBe(2);
-    expect(lines).toEqual(['debug write conflict']);
+    expect(lines).toEqual(['debug refused for now']);
+  });
+
+  test('warns of a refusal only when it stays', async () => {
+    const { queue, advance, lines } = harness(async () => {
+      throw forbidden('pods', 'a', 'serviceaccount "b" not found');
+    });
+    queue.add('a');
+    await turn();
+    await advance(600);
+    expect(new Set(lines)).toEqual(new Set(['debug refused for now']));
+    await advance(60_000);
+    expect(lines.at(-1)).toBe('warn reconcile failed');
   });
 
   test('comes back when asked to, at the earliest of several times', async () => {

@@ -22,6 +22,8 @@ export interface WorkQueueOptions {
 const FIRST_RETRY_MS = 5;
 const LONGEST_RETRY_MS = 30_000;
 const DEFAULT_CONCURRENCY = 64;
+/** Refusals of one key in a row, over a good second, before anyone need know: what was missing has usually come by then. */
+const QUIET_REFUSALS = 8;
 
 export class WorkQueue {
   readonly #options: WorkQueueOptions;
@@ -99,14 +101,15 @@ export class WorkQueue {
     const failures = this.#failures.get(key) ?? 0;
     this.#failures.set(key, failures + 1);
     const delayMs = backoffMs(failures, this.#options.clock.random32);
-    // Losing a race with another writer is everyday life: the next look sees the newer object.
-    if (error instanceof ApiError && error.code === 409) {
-      this.#options.log.debug({ controller: this.#options.name, key, err: error.message }, 'write conflict');
+    const { log, name } = this.#options;
+    const about = { controller: name, key, retryMs: Math.round(delayMs) };
+    const isRefusal = error instanceof ApiError && error.code < 500;
+    if (isRefusal && (error.code === 409 || failures < QUIET_REFUSALS)) {
+      // Losing a race with another writer, or coming before what one depends on, is everyday life.
+      log.debug({ ...about, err: error.message }, 'refused for now');
     } else {
       // A refusal says it all in its message; any other error is a fault whose stack is wanted.
-      const err = error instanceof ApiError ? error.message : error;
-      const fields = { controller: this.#options.name, key, err, retryMs: Math.round(delayMs) };
-      this.#options.log.warn(fields, 'reconcile failed');
+      log.warn({ ...about, err: isRefusal ? error.message : error }, 'reconcile failed');
     }
     this.addAfter(key, delayMs);
   }
