@@ -120,6 +120,12 @@ program
 
 for (const command of [program, ...program.commands, ...node.commands]) command.exitOverride();
 
+// Whoever reads may have seen enough (`podwire trace … | head`): end as a program that SIGPIPE ended.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(141);
+});
+
 try {
   await program.parseAsync();
 } catch (error) {
