@@ -50,6 +50,12 @@ const WAITS_FOR_ATTACH = { command: ['sleep', 'infinity'], args: [] };
 const FALLBACK_LOG_LINES = 80;
 const FALLBACK_LOG_BYTES = 2048;
 
+/**
+ * Exit codes of a command that is not there. A probe or hook names programs of the image (`pg_isready`, `nodetool`),
+ * and a stand-in has none of them: what it stands in for is taken to be well.
+ */
+const NOT_IN_IMAGE: ReadonlySet<number> = new Set([126, 127]);
+
 export class PodContainer {
   readonly name: string;
   readonly kind: ContainerKind;
@@ -442,7 +448,8 @@ export class PodContainer {
       podIP: runtime.podIPs[0] ?? '',
       exec: async (argv, timeoutMs) => {
         const { exitCode, output, timedOut } = await captureExec(process, argv, timeoutMs);
-        return { exitCode: timedOut ? TIMED_OUT : exitCode, output };
+        if (timedOut) return { exitCode: TIMED_OUT, output };
+        return { exitCode: NOT_IN_IMAGE.has(exitCode) ? 0 : exitCode, output };
       },
     };
   }

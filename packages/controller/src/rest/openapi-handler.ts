@@ -11,6 +11,7 @@ const documents = new WeakMap<ObjectApi, { generation: number; texts: Map<string
 export async function handleOpenApi(api: ObjectApi, exchange: Exchange): Promise<void> {
   const path = exchange.url.pathname.replace(/\/$/, '');
   if (path === '/openapi/v2') {
+    if (acceptsProtobuf(exchange)) return sendBytes(exchange, OPENAPI_V2_PROTOBUF, EMPTY_OPENAPI_V2);
     if (!acceptsJson(exchange)) throw notAcceptable(['application/json']);
     const info = { title: 'Kubernetes', version: 'v1.32.0' };
     return sendObject(exchange, 200, { swagger: '2.0', info, paths: {}, definitions: {} });
@@ -24,6 +25,32 @@ export async function handleOpenApi(api: ObjectApi, exchange: Exchange): Promise
     return;
   }
   return sendText(exchange, 200, 'application/json', text);
+}
+
+/**
+ * kubectl asks for this one when a manifest's group is in no OpenAPI v3 document. An empty document lets it go on to
+ * say `no matches for kind`, as it does with a real server.
+ */
+const OPENAPI_V2_PROTOBUF = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
+
+/** gnostic openapi.v2.Document: swagger (1), info (2: title 1, version 2), paths (8), definitions (9). */
+const EMPTY_OPENAPI_V2 = Buffer.concat([
+  Buffer.from([0x0a, 3]),
+  Buffer.from('2.0'),
+  Buffer.from([0x12, 21, 0x0a, 10]),
+  Buffer.from('Kubernetes'),
+  Buffer.from([0x12, 7]),
+  Buffer.from('v1.32.0'),
+  Buffer.from([0x42, 0, 0x4a, 0]),
+]);
+
+function acceptsProtobuf(exchange: Exchange): boolean {
+  return /proto-openapi\.spec\.v2[@.]v1\.0\+protobuf/.test(exchange.request.headers.accept ?? '');
+}
+
+function sendBytes(exchange: Exchange, contentType: string, bytes: Buffer): void {
+  exchange.response.writeHead(200, { 'Content-Type': contentType, 'Content-Length': bytes.length });
+  exchange.response.end(bytes);
 }
 
 function acceptsJson(exchange: Exchange): boolean {
