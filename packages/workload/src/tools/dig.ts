@@ -224,7 +224,11 @@ function answerText(
   const comments = on('comments', true);
   if (on('question', true)) {
     if (comments) text += ';; QUESTION SECTION:\n';
-    for (const { name, type } of reply.questions) text += `;${tabbed(`${dotted(name)}`, 23)}IN\t${type}\n`;
+    for (const { name, type } of reply.questions)
+      text += columns(`;${dotted(name)}`, [
+        ['IN', COLUMNS.class],
+        [type, COLUMNS.type],
+      ]);
     text += '\n';
   }
   const sections: [string, string, DnsRecord[]][] = [
@@ -247,12 +251,29 @@ function answerText(
 
 const dotted = (name: string): string => (name === '.' || name.endsWith('.') ? name : `${name}.`);
 
-/** Fills with tabs up to a column, with one at least. */
-function tabbed(text: string, column: number): string {
-  const stops = Math.max(1, Math.ceil((column - text.length) / 8));
-  return text + '\t'.repeat(stops);
+const TAB = 8;
+/** Where the fields of a record begin, when those before leave room. */
+const COLUMNS = { ttl: 24, class: 32, type: 40, data: 48 };
+
+/** Joins fields as BIND does: tabs up to the field's column, or one blank when that is passed. */
+function columns(first: string, fields: readonly [string, number][]): string {
+  let text = first;
+  let at = first.length;
+  for (const [field, column] of fields) {
+    const to = Math.max(column, at + 1);
+    const tabs = Math.floor(to / TAB) - Math.floor(at / TAB);
+    const reached = tabs > 0 ? Math.floor(to / TAB) * TAB : at;
+    text += '\t'.repeat(tabs) + ' '.repeat(to - reached) + field;
+    at = to + field.length;
+  }
+  return `${text}\n`;
 }
 
 export function recordLine(record: DnsRecord): string {
-  return `${tabbed(dotted(record.name), 24)}${tabbed(String(record.ttlSeconds), 8)}IN\t${record.type}\t${record.text}\n`;
+  return columns(dotted(record.name), [
+    [String(record.ttlSeconds), COLUMNS.ttl],
+    ['IN', COLUMNS.class],
+    [record.type, COLUMNS.type],
+    [record.text, COLUMNS.data],
+  ]);
 }
