@@ -1,4 +1,4 @@
-import type { IncomingMessage, RequestListener } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Server } from 'node:https';
 import { join } from 'node:path';
 import { Store } from '@podwire/store/store';
@@ -7,7 +7,7 @@ import { nthAddress, parseCidr } from '@podwire/wire/cidr';
 import { bootstrap, dnsAddresses } from './bootstrap.ts';
 import { handleJoin } from './hub/join.ts';
 import { startSyncService } from './hub/sync-service.ts';
-import type { Lab } from './lab.ts';
+import type { Lab, LabNode } from './lab.ts';
 import type { Clock } from './loops/clock.ts';
 import type { Log } from './loops/log.ts';
 import type { Service } from './loops/objects.ts';
@@ -24,6 +24,8 @@ import { createRestServer } from './rest/server.ts';
 
 export interface ControllerOptions {
   lab: Lab;
+  /** The lab's nodes as they are now; default: those of `lab`. */
+  labNodes?: () => readonly LabNode[];
   /** Holds store.db, pki/ and kubeconfig. */
   stateDir: string;
   /** Where join.json goes; default: the state directory. */
@@ -80,7 +82,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
   const sync = startSyncService({
     api,
     store,
-    lab,
+    labNodes: options.labNodes ?? (() => lab.nodes),
     settings: settingsOf(lab),
     joinToken: pki.token,
     nowMs,
@@ -99,14 +101,16 @@ export async function startController(options: ControllerOptions): Promise<Contr
     serverAddress,
     random32,
     log,
+    handle(request, response) {
+      if (pathOf(request) !== JOIN_PATH) return false;
+      handleJoin(pki, request, response).catch(() => response.destroy());
+      return true;
+    },
     upgrade(request, socket, head) {
       if (pathOf(request) !== SYNC_PATH) return false;
       sync.handleUpgrade(request, socket, head);
       return true;
     },
-  });
-  answerFirst(server, JOIN_PATH, (request, response) => {
-    handleJoin(pki, request, response).catch(() => response.destroy());
   });
   // Nobody is let in before the port is ours, nor before what every cluster has is there: the files that lead here come last.
   await listen(server, options.listenAddress, port);
@@ -184,16 +188,6 @@ function serverNames({ lab, hostName, advertiseAddress }: ControllerOptions): st
       '127.0.0.1',
     ]),
   ];
-}
-
-/** Answers requests for one path before the API sees them. */
-function answerFirst(server: Server, path: string, answer: RequestListener): void {
-  const others = server.listeners('request') as RequestListener[];
-  server.removeAllListeners('request');
-  server.on('request', (request, response) => {
-    if (pathOf(request) === path) answer(request, response);
-    else for (const other of others) other.call(server, request, response);
-  });
 }
 
 function pathOf(request: IncomingMessage): string {

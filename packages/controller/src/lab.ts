@@ -78,3 +78,15 @@ export function readLab(path: string): Lab {
     mtu: value.mtu ?? 1450,
   };
 }
+
+/** The nodes in the lab file whenever it is asked, for `podwire node add` writes there; those it had before while it cannot be read. */
+export function labNodesIn(path: string, { nodes }: Lab): () => readonly LabNode[] {
+  return () => {
+    try {
+      nodes = readLab(path).nodes;
+    } catch {
+      // Someone is just writing it.
+    }
+    return nodes;
+  };
+}

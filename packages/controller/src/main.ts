@@ -8,7 +8,7 @@ import type { Clock } from './loops/clock.ts';
 
 // Imported at run time, that is after fast-imports has taken effect.
 const { startController } = await import('./controller.ts');
-const { readLab } = await import('./lab.ts');
+const { labNodesIn, readLab } = await import('./lab.ts');
 const { createLog, LOG_LEVELS } = await import('./log.ts');
 
 const USAGE = `usage: main.ts --lab FILE --state-dir DIR [--join-file FILE] [--log-level ${LOG_LEVELS.join('|')}]
@@ -55,6 +55,7 @@ async function run(args: string[]): Promise<void> {
   const log = createLog(level);
   const controller = await startController({
     lab,
+    labNodes: labNodesIn(values.lab, lab),
     stateDir,
     joinFile: values['join-file'],
     ...addressesOf(lab),

@@ -1,3 +1,6 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { KubeObject } from '@podwire/kube/object';
 import type { PeerIdentity } from '@podwire/sync/source';
 import type { NodeDescription, PodStatusLike } from '@podwire/sync/types';
@@ -7,6 +10,7 @@ import { NodeRegistry } from '../src/hub/node-registry.ts';
 import { mergePodStatus } from '../src/hub/pod-status.ts';
 import { ReportApplier } from '../src/hub/reports.ts';
 import { storeSource } from '../src/hub/store-source.ts';
+import { labNodesIn, readLab } from '../src/lab.ts';
 import { configMap, pod, startApi, type TestApi } from './hub-api.ts';
 
 type NodeLike = KubeObject & {
@@ -45,7 +49,7 @@ let reports: ReportApplier;
 beforeEach(async () => {
   ({ api, store, clock } = await startApi());
   const nowMs = () => clock.nowMs;
-  nodes = new NodeRegistry({ api, labNodes: [LAB_NODE], nowMs });
+  nodes = new NodeRegistry({ api, labNodes: () => [LAB_NODE], nowMs });
   reports = new ReportApplier({ api, nodes, nowMs });
 });
 
@@ -84,11 +88,29 @@ describe('nodes', () => {
     expect(node().metadata.labels).toMatchObject({ mine: 'yes', 'kubernetes.io/arch': 'arm64', disk: 'ssd' });
   });
 
+  test('a node that the lab file gained meanwhile has its zone', async () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'hub-')), 'lab.json');
+    const write = (names: string[]) => {
+      const nodes = names.map((name) => ({ ...LAB_NODE, name, zone: `zone-of-${name}` }));
+      writeFileSync(path, JSON.stringify({ controller: { address: '127.0.0.10' }, nodes }));
+    };
+    write(['node-1']);
+    const labNodes = labNodesIn(path, readLab(path));
+    const registry = new NodeRegistry({ api, labNodes, nowMs: () => clock.nowMs });
+    write(['node-1', 'added']);
+    await registry.describe('added', NODE);
+    writeFileSync(path, '{"half":');
+    await registry.describe('node-1', NODE);
+    const zoneOf = (name: string) =>
+      api.get<NodeLike>('nodes', '', name)?.metadata.labels?.['topology.kubernetes.io/zone'];
+    expect([zoneOf('node-1'), zoneOf('added')]).toEqual(['zone-of-node-1', 'zone-of-added']);
+  });
+
   test('a node stays Ready when its agent finds a restarted controller', async () => {
     await nodes.heartbeat('node-1', true);
     await nodes.describe('node-1', NODE);
     const before = store.revision;
-    const restarted = new NodeRegistry({ api, labNodes: [LAB_NODE], nowMs: () => clock.nowMs });
+    const restarted = new NodeRegistry({ api, labNodes: () => [LAB_NODE], nowMs: () => clock.nowMs });
     await restarted.describe('node-1', NODE);
     await restarted.heartbeat('node-1', true);
     expect(condition('Ready')).toMatchObject({ status: 'True' });

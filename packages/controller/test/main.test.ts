@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { type AddressInfo, createServer } from 'node:net';
@@ -6,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { SyncClient } from '@podwire/sync/client';
+import { joinCluster } from '@podwire/sync/join';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
 
@@ -83,6 +85,14 @@ test('serves, survives SIGKILL without its peers losing anything, and ends on SI
   expect(body.items.map(({ metadata }) => metadata.name)).toContain('kube-system');
 
   const { url, caPem, token } = JSON.parse(readFileSync(join(stateDir, 'join.json'), 'utf8'));
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const spki = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
+  const asked = { nodeName: 'node-1', addresses: ['127.0.0.2'], publicKey: spki };
+  const joined = await joinCluster({ url, ca: caPem, token }, asked);
+  expect(new X509Certificate(joined.certificatePem).subject).toContain('system:node:node-1');
+  expect(joined.caPem).toBe(caPem);
+  await expect(joinCluster({ url, ca: caPem, token: 'guessed' }, asked)).rejects.toThrow('answers 401');
+
   const client = new SyncClient({
     ...{ url, ca: caPem, token, role: 'agent', nodeName: 'node-1' },
     nowMs: () => Date.now(),

@@ -50,7 +50,7 @@ beforeAll(async () => {
   test_ = await startApi();
   service = startSyncService({
     ...test_,
-    lab,
+    labNodes: () => lab.nodes,
     settings: { mode: lab.mode } as ClusterSettings,
     joinToken: pki.token,
     nowMs: () => test_.clock.nowMs,

@@ -36,7 +36,8 @@ interface Heartbeat {
 
 export interface NodeRegistryOptions {
   api: Api;
-  labNodes: readonly LabNode[];
+  /** The lab's nodes as they are now: some are added while it runs. */
+  labNodes: () => readonly LabNode[];
   nowMs: () => number;
 }
 
@@ -75,13 +76,13 @@ const HEALTHY: readonly NodeCondition[] = [
  */
 export class NodeRegistry {
   readonly #api: Api;
-  readonly #labNodes: ReadonlyMap<string, LabNode>;
+  readonly #labNodes: () => readonly LabNode[];
   readonly #nowMs: () => number;
   readonly #heartbeats = new Map<string, Heartbeat>();
 
   constructor(options: NodeRegistryOptions) {
     this.#api = options.api;
-    this.#labNodes = new Map(options.labNodes.map((node) => [node.name, node]));
+    this.#labNodes = options.labNodes;
     this.#nowMs = options.nowMs;
   }
 
@@ -99,7 +100,8 @@ export class NodeRegistry {
 
   /** Creates the Node or brings it up to date. What others wrote on it stays. */
   async describe(nodeName: string, description: NodeDescription): Promise<void> {
-    const labels = this.#labels(nodeName, description);
+    const labNode = this.#labNodes().find(({ name }) => name === nodeName);
+    const labels = labelsOf(nodeName, description, labNode);
     const { annotations, status } = description;
     const nowMs = this.#nowMs();
     const node = this.#get(nodeName);
@@ -109,7 +111,7 @@ export class NodeRegistry {
     const vouchedFor = isJudged ? [] : [...HEALTHY, this.#readyCondition(nodeName)];
     const conditions = mergeConditions(before, vouchedFor, nowMs);
     if (node === undefined) {
-      const taints = description.taints ?? this.#labNodes.get(nodeName)?.taints ?? [];
+      const taints = description.taints ?? labNode?.taints ?? [];
       const created = await this.#api.create<NodeObject>('nodes', {
         apiVersion: 'v1',
         kind: 'Node',
@@ -182,16 +184,6 @@ export class NodeRegistry {
     return this.#api.get<NodeObject>('nodes', '', nodeName);
   }
 
-  #labels(nodeName: string, { labels }: NodeDescription): Record<string, string> {
-    const labNode = this.#labNodes.get(nodeName);
-    return {
-      'kubernetes.io/hostname': nodeName,
-      'kubernetes.io/os': 'linux',
-      ...(labNode ? { 'topology.kubernetes.io/zone': labNode.zone, ...labNode.labels } : {}),
-      ...labels,
-    };
-  }
-
   #readyCondition(nodeName: string): NodeCondition {
     const heartbeat = this.#heartbeats.get(nodeName);
     const ready = heartbeat?.ready === true;
@@ -212,6 +204,19 @@ export class NodeRegistry {
     const { name = '' } = node.metadata;
     await this.#api.patch('nodes', '', name, { status: { conditions } }, { subresource: 'status' });
   }
+}
+
+function labelsOf(
+  nodeName: string,
+  { labels }: NodeDescription,
+  labNode: LabNode | undefined,
+): Record<string, string> {
+  return {
+    'kubernetes.io/hostname': nodeName,
+    'kubernetes.io/os': 'linux',
+    ...(labNode ? { 'topology.kubernetes.io/zone': labNode.zone, ...labNode.labels } : {}),
+    ...labels,
+  };
 }
 
 /** The list itself when nothing differs but times. */

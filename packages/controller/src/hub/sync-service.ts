@@ -6,7 +6,7 @@ import { SyncHub } from '@podwire/sync/hub';
 import type { PeerStatus } from '@podwire/sync/source';
 import type { ClusterSettings } from '@podwire/sync/types';
 import type { Api } from '../api.ts';
-import type { Lab } from '../lab.ts';
+import type { LabNode } from '../lab.ts';
 import { interestOf } from './interests.ts';
 import { hasJoinToken } from './join.ts';
 import { NodeRegistry } from './node-registry.ts';
@@ -19,7 +19,8 @@ const LEASE_INTERVAL_MS = 10_000;
 export interface SyncServiceOptions {
   api: Api;
   store: Store;
-  lab: Lab;
+  /** The lab's nodes as they are now. */
+  labNodes: () => readonly LabNode[];
   settings: ClusterSettings;
   joinToken: string;
   nowMs: () => number;
@@ -36,9 +37,9 @@ export interface SyncService {
 
 /** Serves agents and DNS servers: sends them what they shall see of the store, and puts what they report into the API. */
 export function startSyncService(options: SyncServiceOptions): SyncService {
-  const { api, store, lab, settings, joinToken, nowMs, log } = options;
+  const { api, store, labNodes, settings, joinToken, nowMs, log } = options;
   const source = storeSource(store);
-  const nodes = new NodeRegistry({ api, labNodes: lab.nodes, nowMs });
+  const nodes = new NodeRegistry({ api, labNodes, nowMs });
   const reports = new ReportApplier({ api, nodes, nowMs });
   const complain = (what: string) => (error: unknown) =>
     log.warn({ error: error instanceof Error ? error.message : String(error) }, what);

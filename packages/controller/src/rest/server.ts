@@ -31,6 +31,8 @@ export interface RestServerOptions {
   log: Log;
   /** Names of what is still starting; none means ready. */
   notReady?: () => readonly string[];
+  /** Answers a request for a path that is not the API's, such as the one to join; returns false to leave it. */
+  handle?: (request: IncomingMessage, response: ServerResponse) => boolean;
   /** Takes an upgrade to a path that is not the API's, such as the sync hub's; returns false to leave it. */
   upgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean;
 }
@@ -81,6 +83,7 @@ class RestServer {
   }
 
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.#options.handle?.(request, response)) return;
     const exchange: Exchange = { request, response, url: urlOf(request), user: NOBODY, warnings: [] };
     try {
       if (this.#serveHealth(exchange)) return;
