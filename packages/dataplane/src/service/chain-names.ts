@@ -27,7 +27,7 @@ function suffix(text: string): string {
 }
 
 /** `tcp`, `udp` or `sctp`. */
-export function protocolText(port: ServicePort): string {
+export function protocolText(port: { readonly protocol: number }): string {
   return port.protocol === 6 ? 'tcp' : port.protocol === 17 ? 'udp' : 'sctp';
 }
 
