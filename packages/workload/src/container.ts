@@ -2,7 +2,7 @@ import { posix } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { imageName } from './images.ts';
 import { runProgram } from './programs.ts';
-import { Files } from './shell/files.ts';
+import { Files, type SharedVolume } from './shell/files.ts';
 import { Shell } from './shell/interpreter.ts';
 import { Processes, SignalReason } from './shell/processes.ts';
 import { emptyInput, outputTo } from './shell/streams.ts';
@@ -28,6 +28,11 @@ export interface ContainerSpec {
   probes: { readiness?: ProbeSpec; liveness?: ProbeSpec; startup?: ProbeSpec };
   /** Mounted files by absolute path; an update of a ConfigMap shows here while the container runs. */
   files: ReadonlyMap<string, string>;
+  /**
+   * Volumes that containers write to, as emptyDir, by where they are mounted: containers of a pod that are given the
+   * same map share it. Without any, every directory that a file is written to comes into being.
+   */
+  volumes?: ReadonlyMap<string, SharedVolume>;
   workingDir?: string;
 }
 
@@ -85,7 +90,12 @@ export function startContainer(
 ): RunningContainer {
   const terminate = new AbortController();
   const kill = new AbortController();
-  const files = new Files([], spec.files, imageFiles(sandbox));
+  const files = new Files({
+    mounted: spec.files,
+    volumes: spec.volumes,
+    image: imageFiles(sandbox),
+    makesParents: spec.volumes === undefined,
+  });
   const processes = new Processes();
   const shell = (signal: AbortSignal, tools = findTool): Shell =>
     new Shell(

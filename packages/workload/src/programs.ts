@@ -8,7 +8,7 @@ import { findTool, hasTool } from './tools/table.ts';
 
 const SHELLS = new Set(['sh', 'bash', 'ash', 'dash', 'zsh']);
 const AGNHOST_COMMANDS = new Set(
-  'netexec serve-hostname connect porter pause version dns-suffix dns-server-list etc-hosts entrypoint-tester'.split(
+  'netexec serve-hostname connect porter test-webserver pause version dns-suffix dns-server-list etc-hosts entrypoint-tester'.split(
     ' ',
   ),
 );

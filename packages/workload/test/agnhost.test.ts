@@ -216,3 +216,28 @@ describe('agnhost', () => {
     expect(wrong.errors[0]).toBe('Error: unknown command "nonsense" for "app"');
   });
 });
+
+test('test-webserver serves what another container of the pod wrote', async () => {
+  const net = new PodNetwork();
+  const results = new Map<string, Buffer>();
+  await net.start('dns-test', {
+    image: AGNHOST,
+    args: ['test-webserver'],
+    volumes: new Map([['/results', results]]),
+  });
+  const querier = await net.start('dns-test', {
+    image: AGNHOST,
+    command: [
+      'sh',
+      '-c',
+      'for i in `seq 1 3`; do check="$(dig +notcp +noall +answer +search nobody A)" && test -n "$check" && echo OK > /results/udp@nobody; sleep 1; done; echo done > /results/end',
+    ],
+    volumes: new Map([['/results', results]]),
+  });
+  expect(await inFakeTime(querier.container.exited)).toEqual({ exitCode: 0 });
+  const { container } = await net.start('client');
+  const get = async (path: string) =>
+    (await inFakeTime(execIn(container, ['curl', '-s', `10.244.1.1${path}`]))).stdout;
+  expect(await get('/results/end')).toBe('done\n');
+  expect(await get('/results/udp@nobody')).toBe('404 page not found\n');
+});

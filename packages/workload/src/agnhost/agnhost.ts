@@ -9,6 +9,7 @@ import { type AgnhostContext, untilEnded } from './context.ts';
 import { netexec } from './netexec.ts';
 import { porter } from './porter.ts';
 import { serveHostname } from './serve-hostname.ts';
+import { testWebserver } from './test-webserver.ts';
 
 type Command = (args: readonly string[], context: AgnhostContext) => Promise<number> | number;
 
@@ -19,6 +20,7 @@ const COMMANDS: Record<string, Command> = {
   'serve-hostname': serveHostname,
   connect,
   porter,
+  'test-webserver': testWebserver,
   pause: (_args, context) => {
     context.out('Paused\n');
     return untilEnded(context, never);
@@ -74,6 +76,7 @@ export async function runAgnhost(args: readonly string[], program: ProgramContex
   const code = await run(args, {
     sandbox: program.sandbox,
     env: program.spec.env,
+    files: program.files,
     out: (text) => void stdout.write(text),
     error: (text) => void stderr.write(text),
     nowMs: program.clock.nowMs,
@@ -103,6 +106,7 @@ export const agnhost: Tool = (context) =>
   run(context.argv.slice(1), {
     sandbox: context.sandbox,
     env: context.env,
+    files: context.files,
     // The reader of a closed pipe is gone, and so is whom it would tell.
     out: (text) => void context.stdout.write(text).catch(() => {}),
     error: (text) => void context.stderr.write(text).catch(() => {}),

@@ -1,9 +1,11 @@
+import type { Files } from '../shell/files.ts';
 import type { Sandbox } from '../types.ts';
 
 /** What a command of agnhost runs with, be it the container's program or a command called by exec. */
 export interface AgnhostContext {
   sandbox: Sandbox;
   env: Readonly<Record<string, string>>;
+  files: Files;
   /** Text for standard output and standard error, with its newlines. */
   out(text: string): void;
   error(text: string): void;
