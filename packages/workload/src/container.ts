@@ -203,7 +203,7 @@ async function runCommand(shell: Shell, pid: number, argv: string[], io: ExecStr
 function isBareShell(argv: readonly string[]): boolean {
   const name = posix.basename(argv[0]!);
   return (
-    ['sh', 'bash', 'ash', 'dash'].includes(name) &&
+    ['sh', 'bash', 'ash', 'dash', 'zsh'].includes(name) &&
     argv.slice(1).every((argument) => /^-[il]+$/.test(argument))
   );
 }

@@ -1,7 +1,9 @@
 import { posix } from 'node:path';
 import { evaluateArithmetic } from './arithmetic.ts';
-import { complain, FunctionReturn, LoopExit, type Shell, ShellExit, type Streams } from './interpreter.ts';
+import { complain, FunctionReturn, LoopExit, ShellExit } from './exits.ts';
+import type { Shell } from './interpreter.ts';
 import { signalName } from './processes.ts';
+import type { Streams } from './redirects.ts';
 import { pause, readLine } from './streams.ts';
 
 /** A command that changes the shell itself. */
@@ -352,6 +354,7 @@ export const BUILTINS: Record<string, Builtin> = {
   bash: shellCommand,
   ash: shellCommand,
   dash: shellCommand,
+  zsh: shellCommand,
   exec: async (shell, argv, streams) => {
     if (argv.length === 1) return 0;
     throw new ShellExit(await shell.callWith(argv.slice(1), streams));
@@ -396,3 +399,10 @@ export const BUILTINS: Record<string, Builtin> = {
     return code;
   },
 };
+
+/** A builtin by its name, and the shells by their path too: `/bin/sh -c …` is the commonest command of all. */
+export function builtinOf(name: string): Builtin | undefined {
+  const shell = posix.basename(name);
+  const key = name.includes('/') && ['sh', 'bash', 'ash', 'dash', 'zsh'].includes(shell) ? shell : name;
+  return Object.hasOwn(BUILTINS, key) ? BUILTINS[key] : undefined;
+}

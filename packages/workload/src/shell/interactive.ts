@@ -1,5 +1,7 @@
-import { complain, type Shell, ShellExit, type Streams } from './interpreter.ts';
+import { complain, ShellExit } from './exits.ts';
+import type { Shell } from './interpreter.ts';
 import { parseScript } from './parser.ts';
+import type { Streams } from './redirects.ts';
 import { linesOf } from './streams.ts';
 import { SyntaxProblem } from './syntax.ts';
 
@@ -24,7 +26,7 @@ export async function runIfComplete(
   streams: Streams,
 ): Promise<'incomplete' | { exit?: number }> {
   try {
-    const script = parseScript(text, shell.name === 'bash');
+    const script = parseScript(text, shell.expandsBraces);
     await shell.run(script, streams);
     return {};
   } catch (error) {

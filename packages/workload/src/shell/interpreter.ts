@@ -1,8 +1,7 @@
-import { posix } from 'node:path';
 import type { Sandbox } from '../types.ts';
-import { evaluateArithmetic } from './arithmetic.ts';
-import { BUILTINS, type Builtin } from './builtins.ts';
-import { evaluateTest, TestProblem } from './conditions.ts';
+import { builtinOf } from './builtins.ts';
+import { evaluateWord, runTest } from './evaluation.ts';
+import { complain, FunctionReturn, LoopExit, ShellExit } from './exits.ts';
 import {
   type ExpansionHost,
   ExpansionProblem,
@@ -16,11 +15,10 @@ import { matchesPattern } from './pattern.ts';
 import { exitCodeOf, type Processes, SignalReason } from './processes.ts';
 import { openRedirects, type Streams } from './redirects.ts';
 import { BrokenPipe, emptyInput, makePipe, outputTo, readAll } from './streams.ts';
-import type { AndOr, Command, Pipeline, Script, Word } from './syntax.ts';
+import type { AndOr, Command, Pipeline, Script } from './syntax.ts';
 import { SyntaxProblem } from './syntax.ts';
-import type { ToolContext, ToolTable } from './tool.ts';
-
-export type { Streams } from './redirects.ts';
+import type { ToolTable } from './tool.ts';
+import { callTool, EXIT_BROKEN_PIPE } from './tool-call.ts';
 
 /** What is the same for every command of one container. */
 export interface ShellHost {
@@ -34,9 +32,7 @@ export interface ShellHost {
   random32: () => number;
 }
 
-const EXIT_NOT_FOUND = 127;
 const EXIT_SYNTAX = 2;
-const EXIT_BROKEN_PIPE = 141;
 const REDIRECT_FAILED = 2;
 /** Their assignments stay, and their failed redirections end the shell (POSIX 2.14, 2.8.1). */
 const SPECIAL_BUILTINS = new Set(
@@ -46,28 +42,6 @@ const MAX_CALL_DEPTH = 100;
 const MAX_FINISHED_JOBS = 100;
 /** Commands between two turns of the event loop, so that a busy loop in one pod starves nobody. */
 const COMMANDS_PER_TURN = 50;
-
-/** `break`, `continue`, `return` and `exit` leave by these. */
-export class LoopExit {
-  readonly kind: 'break' | 'continue';
-  levels: number;
-  constructor(kind: 'break' | 'continue', levels: number) {
-    this.kind = kind;
-    this.levels = levels;
-  }
-}
-export class FunctionReturn {
-  readonly code: number;
-  constructor(code: number) {
-    this.code = code;
-  }
-}
-export class ShellExit {
-  readonly code: number;
-  constructor(code: number) {
-    this.code = code;
-  }
-}
 
 /** One shell: variables, functions, options. Subshells are copies. */
 export class Shell implements ExpansionHost {
@@ -127,7 +101,7 @@ export class Shell implements ExpansionHost {
   }
 
   get expandsBraces(): boolean {
-    return this.name === 'bash';
+    return this.name === 'bash' || this.name === 'zsh';
   }
 
   get failOnUnset(): boolean {
@@ -230,7 +204,7 @@ export class Shell implements ExpansionHost {
   async runText(text: string, streams: Streams): Promise<number> {
     let script: Script;
     try {
-      script = parseScript(text, this.name === 'bash');
+      script = parseScript(text, this.expandsBraces);
     } catch (error) {
       if (!(error instanceof SyntaxProblem)) throw error;
       await complain(streams, `${this.name}: 1: ${error.message}`);
@@ -445,15 +419,15 @@ export class Shell implements ExpansionHost {
         return (this.lastCode = code);
       }
       case 'arithmetic':
-        return (await this.#arithmetic(command.expression)) !== 0n ? 0 : 1;
+        return (await evaluateWord(this, command.expression)) !== 0n ? 0 : 1;
       case 'count': {
         let code = 0;
         let first = true;
-        await this.#arithmetic(command.init);
+        await evaluateWord(this, command.init);
         await this.#loop(async () => {
-          if (!first) await this.#arithmetic(command.step);
+          if (!first) await evaluateWord(this, command.step);
           first = false;
-          if (command.condition.length > 0 && (await this.#arithmetic(command.condition)) === 0n)
+          if (command.condition.length > 0 && (await evaluateWord(this, command.condition)) === 0n)
             return false;
           code = await this.run(command.body, streams);
           return true;
@@ -486,50 +460,8 @@ export class Shell implements ExpansionHost {
       }
       case 'test': {
         const words = await Promise.all(command.words.map((word) => expandToPattern(word, this)));
-        return this.#test(words, streams, true);
+        return runTest(this, words, streams, true);
       }
-    }
-  }
-
-  /** `=~`: leaves what matched in BASH_REMATCH. */
-  async #matcher(): Promise<(pattern: string, text: string) => boolean> {
-    const { compileRegex } = await import('../tools/regex.ts');
-    return (pattern, text) => {
-      let groups: (string | undefined)[] | undefined;
-      try {
-        groups = compileRegex(pattern).exec(text)?.groups;
-      } catch (error) {
-        throw new TestProblem((error as Error).message);
-      }
-      for (const name of [...this.variables.keys()])
-        if (name.startsWith('BASH_REMATCH')) this.variables.delete(name);
-      for (const [index, group] of (groups ?? []).entries())
-        this.variables.set(`BASH_REMATCH[${index}]`, group ?? '');
-      return groups !== undefined;
-    };
-  }
-
-  async #arithmetic(expression: Word): Promise<bigint> {
-    const text = await expandToString(expression, this);
-    try {
-      return evaluateArithmetic(text, {
-        get: (name) => this.getVariable(name) ?? '',
-        set: (name, value) => this.setVariable(name, value),
-      });
-    } catch (error) {
-      throw new ExpansionProblem((error as Error).message);
-    }
-  }
-
-  async #test(words: readonly string[], streams: Streams, patterns: boolean): Promise<number> {
-    try {
-      const matcher = words.includes('=~') ? await this.#matcher() : undefined;
-      const scope = { files: this.files, directory: this.directory, patterns, ...(matcher && { matcher }) };
-      return evaluateTest(words, scope) ? 0 : 1;
-    } catch (error) {
-      if (!(error instanceof TestProblem)) throw error;
-      await complain(streams, `${this.name}: 1: [: ${error.message}`);
-      return 2;
     }
   }
 
@@ -600,7 +532,7 @@ export class Shell implements ExpansionHost {
         await complain(streams, `${this.name}: 1: [: missing ]`);
         return 2;
       }
-      return this.#test(words, streams, false);
+      return runTest(this, words, streams, false);
     }
     const builtin = builtinOf(name);
     if (builtin) {
@@ -610,7 +542,11 @@ export class Shell implements ExpansionHost {
       for (const [variable, value] of assignments) this.setVariable(variable, value);
       return builtin(this, argv, streams);
     }
-    return this.runTool(argv, streams, Object.fromEntries(assignments));
+    if (this.#callDepth >= MAX_CALL_DEPTH) {
+      await complain(streams, `${this.name}: ${name}: too many nested commands`);
+      return 2;
+    }
+    return callTool(this, argv, streams, Object.fromEntries(assignments));
   }
 
   /** Runs with variables that get their old values afterwards. */
@@ -663,61 +599,6 @@ export class Shell implements ExpansionHost {
     }
   }
 
-  /** Runs a command that is no part of the shell itself. */
-  async runTool(
-    argv: readonly string[],
-    streams: Streams,
-    environment: Record<string, string> = {},
-    signal = this.signal,
-  ): Promise<number> {
-    const name = argv[0] ?? '';
-    if (this.#callDepth >= MAX_CALL_DEPTH) {
-      await complain(streams, `${this.name}: ${name}: too many nested commands`);
-      return 2;
-    }
-    const tool = await this.host.tools(posix.basename(name));
-    if (!tool) {
-      const known = name.includes('/') && this.files.exists(name);
-      await complain(streams, `${this.name}: 1: ${name}: ${known ? 'Permission denied' : 'not found'}`);
-      return known ? 126 : EXIT_NOT_FOUND;
-    }
-    const context: ToolContext = {
-      argv,
-      env: { ...this.environment(), ...environment },
-      ...streams,
-      signal,
-      files: this.files,
-      directory: this.directory,
-      sandbox: this.host.sandbox,
-      processes: this.host.processes,
-      nowMs: this.host.nowMs,
-      random32: this.host.random32,
-      run: (inner, other = {}) => {
-        const { signal: innerSignal = signal, environment: replaced, ...otherStreams } = other;
-        const shell = this.subshell(innerSignal);
-        // Another program runs: functions and what is not exported are no concern of it.
-        shell.functions.clear();
-        if (replaced) {
-          for (const exported of shell.exported) shell.variables.delete(exported);
-          shell.exported.clear();
-          for (const [variable, value] of Object.entries(replaced)) {
-            shell.variables.set(variable, value);
-            shell.exported.add(variable);
-          }
-        }
-        return shell.callWith([...inner], { ...streams, ...otherStreams }, replaced ? {} : environment);
-      },
-    };
-    try {
-      const code = await tool(context);
-      return signal.aborted && this.signal.aborted ? exitCodeOf(signal) : code;
-    } catch (error) {
-      if (error instanceof BrokenPipe) return EXIT_BROKEN_PIPE;
-      if (signal.aborted) return exitCodeOf(signal);
-      throw error;
-    }
-  }
-
   /** Calls a function, builtin or tool by argument list, as `exec`, `xargs` and `timeout` do. */
   async callWith(
     argv: string[],
@@ -730,17 +611,6 @@ export class Shell implements ExpansionHost {
       return this.endOf(error, streams);
     }
   }
-}
-
-/** A builtin by its name, and the shells by their path too: `/bin/sh -c …` is the commonest command of all. */
-function builtinOf(name: string): Builtin | undefined {
-  const shell = posix.basename(name);
-  const key = name.includes('/') && ['sh', 'bash', 'ash', 'dash'].includes(shell) ? shell : name;
-  return Object.hasOwn(BUILTINS, key) ? BUILTINS[key] : undefined;
-}
-
-export async function complain(streams: Streams, text: string): Promise<void> {
-  await streams.stderr.write(`${text}\n`);
 }
 
 function quoteForTrace(text: string): string {

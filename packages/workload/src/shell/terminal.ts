@@ -249,7 +249,7 @@ export async function runTerminal(shell: Shell, terminal: Terminal): Promise<num
 }
 
 function promptOf(shell: Shell): string {
-  if (shell.name !== 'bash') return '# ';
+  if (!shell.expandsBraces) return '# ';
   return `root@${shell.host.sandbox.hostname}:${shell.directory === '/root' ? '~' : shell.directory}# `;
 }
 

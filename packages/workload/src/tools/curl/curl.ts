@@ -245,7 +245,7 @@ function parseUrl(written: string): URL | CurlError {
   if (/\s/.test(text)) return new CurlError(3, 'URL rejected: Malformed input to a URL function');
   if (/^\w+:\/\/(?:[^/?#]*@)?(?=[/?#:]|$)/.test(text))
     return new CurlError(3, 'URL rejected: No host part in the URL');
-  const port = /^\w+:\/\/(?:[^/?#]*@)?(?:\[[^\]]*\]|[^/?#:]*):([^/?#]*)/.exec(text)?.[1];
+  const port = /^\w+:\/\/(?:[^/?#]*@)?(?:\[[^\]]*\]|[^/?#:[]*):([^/?#]*)/.exec(text)?.[1];
   if (port !== undefined && (!/^\d*$/.test(port) || Number(port) > 65_535))
     return new CurlError(3, 'URL rejected: Port number was not a decimal number between 0 and 65535');
   return URL.canParse(text)
