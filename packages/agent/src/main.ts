@@ -4,6 +4,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
+import { keepCompiledCode } from '@podwire/boot/compile-cache';
 import type { JoinFile } from './join.ts';
 
 // Imported at run time, that is after fast-imports has taken effect.
@@ -93,6 +94,7 @@ async function run(args: string[]): Promise<void> {
   const timer = setTimeout(() => setFlagsFromString('--optimize-for-size'), SPARE_MEMORY_AFTER_MS);
   process.stdout.write(`${JSON.stringify({ ready: true, node: name })}\n`);
   log.info({ startMs: Math.round(performance.now()) }, 'started');
+  keepCompiledCode();
 
   let stopping = false;
   const stop = (signal: string): void => {

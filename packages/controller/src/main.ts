@@ -3,6 +3,7 @@ import { randomBytes, randomFillSync } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { parseArgs } from 'node:util';
+import { keepCompiledCode } from '@podwire/boot/compile-cache';
 import type { Lab } from './lab.ts';
 import type { Clock } from './loops/clock.ts';
 
@@ -65,6 +66,7 @@ async function run(args: string[]): Promise<void> {
   });
   process.stdout.write(`${JSON.stringify({ ready: true, url: controller.url })}\n`);
   log.info({ url: controller.url, startMs: Math.round(performance.now()) }, 'the API server serves');
+  keepCompiledCode();
 
   let stopping = false;
   const stop = (signal: string): void => {
