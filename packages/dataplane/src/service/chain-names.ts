@@ -5,25 +5,12 @@
 
 import { createHash } from 'node:crypto';
 import type { ServiceEndpoint, ServicePort } from '../tables.ts';
+import { base32 } from './base32.ts';
 
-const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 const SUFFIX_LENGTH = 16;
 
-/** RFC 4648 base32 of the first ten bytes of SHA-256, which is sixteen characters. */
 function suffix(text: string): string {
-  const digest = createHash('sha256').update(text).digest();
-  let name = '';
-  let bits = 0;
-  let value = 0;
-  for (let i = 0; name.length < SUFFIX_LENGTH; i++) {
-    value = ((value << 8) | digest[i]) & 0xfff;
-    bits += 8;
-    while (bits >= 5 && name.length < SUFFIX_LENGTH) {
-      bits -= 5;
-      name += ALPHABET[(value >>> bits) & 31];
-    }
-  }
-  return name;
+  return base32(createHash('sha256').update(text).digest(), SUFFIX_LENGTH);
 }
 
 /** `tcp`, `udp` or `sctp`. */

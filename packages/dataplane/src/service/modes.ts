@@ -3,6 +3,7 @@
 import type { ServiceMode } from '../tables.ts';
 import { EbpfTranslator } from './ebpf.ts';
 import { IptablesTranslator } from './iptables.ts';
+import { NftablesTranslator } from './nftables.ts';
 import type { ServiceTranslator, TranslatorContext } from './translator.ts';
 
 /**
@@ -13,9 +14,13 @@ export function createTranslator(mode: ServiceMode, context: TranslatorContext):
   switch (mode) {
     case 'iptables':
       return new IptablesTranslator(context);
+    case 'nftables':
+      return new NftablesTranslator(context);
     case 'ebpf':
       return new EbpfTranslator(context);
     default:
-      throw new Error(`Cannot run service mode "${mode}": it is not supported yet; use iptables or ebpf`);
+      throw new Error(
+        `Cannot run service mode "${mode}": it is not supported yet; use iptables, nftables or ebpf`,
+      );
   }
 }
