@@ -170,7 +170,9 @@ describe('taints', () => {
 
   test('of people evict after the time a pod tolerates', async () => {
     cluster = await TestCluster.start();
-    const tolerations = [{ key: 'maintenance', operator: 'Exists', tolerationSeconds: 30 }];
+    const tolerations = [
+      { key: 'maintenance', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 30 },
+    ];
     for (const [name, spec] of [
       ['a', {}],
       ['b', { tolerations }],
@@ -196,7 +198,9 @@ describe('taints', () => {
 
   test('removed in time evict nobody', async () => {
     cluster = await TestCluster.start();
-    const tolerations = [{ key: 'maintenance', operator: 'Exists', tolerationSeconds: 30 }];
+    const tolerations = [
+      { key: 'maintenance', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 30 },
+    ];
     await cluster.create(
       'pods',
       pod('a', { tolerations, nodeSelector: { 'kubernetes.io/hostname': 'node-1' } }),

@@ -49,7 +49,13 @@ const MESSAGES: { name: string; spec: object; message: string }[] = [
     name: 'several resources',
     spec: {
       preemptionPolicy: 'Never',
-      containers: [{ name: 'c', image: 'i', resources: { requests: { cpu: '5', 'nvidia.com/gpu': '1' } } }],
+      containers: [
+        {
+          name: 'c',
+          image: 'i',
+          resources: { requests: { cpu: '5', 'nvidia.com/gpu': '1' }, limits: { 'nvidia.com/gpu': '1' } },
+        },
+      ],
     },
     message:
       '0/3 nodes are available: 3 Insufficient cpu, 3 Insufficient nvidia.com/gpu. preemption: not eligible due to preemptionPolicy=Never.',

@@ -7,8 +7,11 @@ import { ACK, Cluster, endpoint, GATEWAY, NODES, podAddress, service, setMacs, t
 const PACKETS = 20_000;
 /** An optimizing compiler on a busy machine takes its time. */
 const ATTEMPTS = 80;
-/** Less than half of the smallest object, which is sixteen bytes, as is a number that fits no small integer. */
-const NOTHING = 8;
+/**
+ * Less than two boxed numbers. V8 boxes a number of 2^31 or more (16 bytes) where it passes a call that the compiler did
+ * not inline, and what it inlines depends on what ran before; the smallest object of the packet path has 24 bytes.
+ */
+const NOTHING = 20;
 
 /** Bytes allocated for one call once it is optimized: the least of many attempts, the first below NOTHING ends them. */
 function bytesPerCall(run: () => void): number {
@@ -59,6 +62,6 @@ describe('the measurement', () => {
   it('notices one object for each call', () => {
     const kept: unknown[] = new Array(8);
     let i = 0;
-    expect(bytesPerCall(() => (kept[i++ & 7] = { i }))).toBeGreaterThanOrEqual(2 * NOTHING);
+    expect(bytesPerCall(() => (kept[i++ & 7] = { i }))).toBeGreaterThan(NOTHING);
   });
 });
