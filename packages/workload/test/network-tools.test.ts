@@ -138,6 +138,11 @@ describe('curl', () => {
       3,
       'curl: (3) URL rejected: Port number was not a decimal number between 0 and 65535\n',
     ],
+    [
+      "curl -sS -m 1 'http://[fd00:10:244::99]/'",
+      28,
+      'curl: (28) Connection timed out after 1000 milliseconds\n',
+    ],
     ['curl -sS https://orders:8080', 35, 'curl: (35) TLS connect error'],
     [
       'curl',
@@ -337,6 +342,31 @@ describe('nc', () => {
     });
   });
 
+  test('telnet talks, grpc_health_probe asks, jq looks into what came back', async () => {
+    const { sh } = await world();
+    expect(await sh('echo PING | telnet orders 6379')).toMatchObject({
+      code: 1,
+      stdout: "Trying 10.244.1.1...\nConnected to orders.\nEscape character is '^]'.\n+PONG\r\n",
+    });
+    expect(await sh('telnet orders 81')).toMatchObject({
+      code: 1,
+      stderr: 'telnet: Unable to connect to remote host: Connection refused\n',
+    });
+    expect(await sh('grpc_health_probe -addr=:80')).toMatchObject({ code: 0, stderr: 'status: SERVING\n' });
+    expect((await sh('grpc_health_probe -addr=:81')).code).toBe(2);
+    expect(await sh("curl -s -H 'Accept: application/json' localhost | jq -r .pod")).toMatchObject({
+      stdout: 'client\n',
+    });
+    expect(await sh(`echo '{"a":[{"b":1},{"b":"x"}]}' | jq -c '.a[] | .b'`)).toMatchObject({
+      stdout: '1\n"x"\n',
+    });
+    expect(await sh(`echo '{"a":[1,2]}' | jq '.a'; echo '[1]' | jq length; echo x | jq .`)).toMatchObject({
+      code: 2,
+      stdout: '[\n  1,\n  2\n]\n1\n',
+    });
+    expect((await sh('timeout 5 watch -n 2 echo tick')).stdout.match(/^tick$/gm)).toHaveLength(3);
+  });
+
   test('listens, once or for ever, and serves a program', async () => {
     const { net, sh } = await world();
     const { container } = await net.start('listener');
@@ -424,7 +454,7 @@ describe('names', () => {
       stdout
         .replace(/id: \d+/, 'id: 1')
         .replace(/rcvd: \d+/, 'rcvd: 1')
-        .replace(/04:\d\d UTC/, '04:05 UTC'),
+        .replace(/WHEN: Fri Jan 02 03:\d\d:\d\d/, 'WHEN: Fri Jan 02 03:04:05'),
     ).toBe(
       `
 ; <<>> DiG 9.18.28 <<>> orders.default.svc.cluster.local

@@ -221,4 +221,6 @@ export const TOOL_SCRIPTS: readonly string[] = [
   'which nosuchtool; echo $?; id -u; whoami; uname; uname -s',
   'rev <<E\nabc\nE\nseq 3 | tac; yes no | head -2',
   'ls nofile 2>/dev/null; echo $?; mkdir d; mkdir d 2>/dev/null; echo $?; rmdir d; rm nofile 2>/dev/null; echo $?; rm -f nofile; echo $?; touch .h v; ls; ls -a | wc -l; ls -1',
+  'expr 1 + 2; expr 2 \\* 3 - 1; expr 7 / 2; expr 7 % 4; expr abc : "a\\(b\\)"; expr abc : "a.*"; expr 3 \\> 2; expr a = b; echo $?; expr length hello; expr substr hello 2 3; expr 1 + x 2>/dev/null; echo $?; i=1; i=`expr $i + 1`; echo $i',
+  'mkdir -p d/e; touch d/a.txt d/e/b.txt; find d | sort; find d -name "*.txt" | sort; find d -type d | sort; find nofile 2>/dev/null; echo $?; [ -f "$(mktemp)" ] && echo made',
 ];

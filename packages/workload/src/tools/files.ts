@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import { matchesPattern } from '../shell/pattern.ts';
 import type { Tool, ToolContext } from '../shell/tool.ts';
 import { parseOptions } from './options.ts';
 import { withUsage } from './tool-files.ts';
@@ -194,3 +195,58 @@ export const readlink: Tool = withUsage(1, async (context) => {
     return undefined;
   });
 });
+
+export const mktemp: Tool = withUsage(1, async (context) => {
+  const options = parseOptions(context.argv.slice(1), 'dup:t', { directory: 'd' });
+  const template = options.operands[0] ?? posix.join(options.get('p') ?? '/tmp', 'tmp.XXXXXXXXXX');
+  const name = template.replace(/X{3,}$/, (places) =>
+    Array.from(
+      places,
+      () => 'abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789'[context.random32() % 57],
+    ).join(''),
+  );
+  const path = resolve(context, name);
+  if (options.has('d')) context.files.makeDirectory(path);
+  else if (!options.has('u')) context.files.write(path, new Uint8Array(0));
+  await context.stdout.write(`${name}\n`);
+  return 0;
+});
+
+/** find with -name, -iname, -type, -maxdepth. */
+export const find: Tool = async (context) => {
+  const words = context.argv.slice(1);
+  const first = words.findIndex((word) => word.startsWith('-'));
+  const roots = first < 0 ? words : words.slice(0, first);
+  const tests: ((path: string) => boolean)[] = [];
+  let maxDepth = Infinity;
+  for (let i = Math.max(0, first); first >= 0 && i < words.length; i++) {
+    const value = words[i + 1] ?? '';
+    if (words[i] === '-name') tests.push((path) => matchesPattern(value, posix.basename(path)));
+    else if (words[i] === '-iname')
+      tests.push((path) => matchesPattern(value.toLowerCase(), posix.basename(path).toLowerCase()));
+    else if (words[i] === '-type') tests.push((path) => context.files.isDirectory(path) === (value === 'd'));
+    else if (words[i] === '-maxdepth') maxDepth = Number(value);
+    else if (words[i] === '-print') continue;
+    else {
+      await context.stderr.write(`find: unknown predicate '${words[i]}'\n`);
+      return 1;
+    }
+    i++;
+  }
+  let code = 0;
+  const visit = async (shown: string, path: string, depth: number): Promise<void> => {
+    if (tests.every((test) => test(path))) await context.stdout.write(`${shown}\n`);
+    if (depth >= maxDepth || !context.files.isDirectory(path)) return;
+    for (const name of context.files.list(path))
+      await visit(shown === '/' ? `/${name}` : `${shown}/${name}`, posix.join(path, name), depth + 1);
+  };
+  for (const root of roots.length > 0 ? roots : ['.']) {
+    const path = resolve(context, root);
+    if (context.files.exists(path)) await visit(root.replace(/(.)\/+$/, '$1'), path, 0);
+    else {
+      code = 1;
+      await context.stderr.write(`find: '${root}': No such file or directory\n`);
+    }
+  }
+  return code;
+};

@@ -43,6 +43,8 @@ const FAMILIES: readonly { load: () => Promise<Family>; tools: Readonly<Record<s
       basename: 'basename',
       dirname: 'dirname',
       readlink: 'readlink',
+      mktemp: 'mktemp',
+      find: 'find',
       realpath: 'readlink',
     },
   },
@@ -106,6 +108,12 @@ const FAMILIES: readonly { load: () => Promise<Family>; tools: Readonly<Record<s
       mongosh: 'databaseClient',
       mongo: 'databaseClient',
     },
+  },
+  { load: () => import('./expr.ts'), tools: { expr: 'expr' } },
+  { load: () => import('./jq.ts'), tools: { jq: 'jq' } },
+  {
+    load: () => import('./telnet.ts'),
+    tools: { telnet: 'telnet', grpc_health_probe: 'grpcHealthProbe', watch: 'watch' },
   },
   { load: () => import('./dig.ts'), tools: { dig: 'dig' } },
   {
