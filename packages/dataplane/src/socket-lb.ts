@@ -80,6 +80,9 @@ export function createSocketLb(options: SocketLbOptions): SocketLb {
       if (service === undefined) return undefined;
       const backend = service.count === 0 ? undefined : choose(services, service, protocol, cookie);
       if (backend === undefined) return { error: 'EHOSTUNREACH' };
+      // The node's loopback, where the API server of a lab on one machine lives, is not the pod's: what the pod sends
+      // to the frontend is translated on the node, packet by packet.
+      if (isLoopback(backend.endpoint.address)) return undefined;
       if (service.affinitySeconds > 0) {
         services.affinity.ofNetns(service.reverseNat, options.netnsCookie);
         services.affinity.update(backend.id, nowMs());
@@ -95,4 +98,8 @@ export function createSocketLb(options: SocketLbOptions): SocketLb {
       return reverse.get(`${cookie} ${protocol} ${address} ${port}`);
     },
   };
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1';
 }

@@ -56,6 +56,15 @@ describe('translation where sockets connect', () => {
     expect(lb.translate('tcp', VIP, 80, 1)).toEqual({ error: 'EHOSTUNREACH' });
   });
 
+  it('leaves a backend on the loopback of the node to the node', () => {
+    const onNode = { ...endpoint(1, 1, 6443, 4), address: '127.0.0.10' };
+    const cluster = new Cluster({ mode: 'ebpf', services: [service({ endpoints: [onNode] })] });
+    expect(socketLbOf(cluster).translate('tcp', VIP, 80, 1)).toBeUndefined();
+    expect(cluster.fromPod(1, 1, tcp(podAddress(1, 1, 4), 1000, VIP, 80, SYN)).seen).toContain(
+      '-> 127.0.0.10:6443',
+    );
+  });
+
   it('chooses at random for TCP and by cookie for UDP', () => {
     const both = [service({ endpoints: THREE }), service({ protocol: 17, endpoints: THREE })];
     const lb = socketLbOf(new Cluster({ mode: 'ebpf', services: both }));
