@@ -63,7 +63,7 @@ interface Node {
 describe.skipIf(missing.length > 0)(
   `a capture of the tunnel${missing.length ? ` (needs ${missing.join(', ')})` : ''}`,
   () => {
-    const lab = new TestLab(73, { ipFamilies: ['IPv4', 'IPv6'] });
+    const lab = new TestLab(63, { ipFamilies: ['IPv4', 'IPv6'] });
     let rows: Row[];
     let inner: Inner[];
     let dropped: number;
