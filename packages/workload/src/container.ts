@@ -34,6 +34,11 @@ export interface ContainerSpec {
    */
   volumes?: ReadonlyMap<string, SharedVolume>;
   workingDir?: string;
+  /**
+   * Multiplies what `sleep` waits in the container's own program, for labs that scale their delays: an init container
+   * that tries again every ten seconds. What exec runs sleeps as long as it says. Default 1.
+   */
+  sleepScale?: number;
 }
 
 export interface ContainerOutput {
@@ -75,7 +80,7 @@ export interface ProgramContext {
   terminate: AbortSignal;
   /** SIGKILL: nothing of the container may go on after it. */
   kill: AbortSignal;
-  /** A shell in the container, with the tools there are unless others are given. */
+  /** A shell for the program, with the tools there are unless others are given. */
   shell(signal: AbortSignal, tools?: ToolTable): Shell;
 }
 
@@ -97,9 +102,9 @@ export function startContainer(
     makesParents: spec.volumes === undefined,
   });
   const processes = new Processes();
-  const shell = (signal: AbortSignal, tools = findTool): Shell =>
+  const shell = (signal: AbortSignal, tools = findTool, sleepScale = 1): Shell =>
     new Shell(
-      { sandbox, files, tools, processes, kill: kill.signal, ...clock },
+      { sandbox, files, tools, processes, sleepScale, kill: kill.signal, ...clock },
       {
         environment: {
           PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -120,7 +125,7 @@ export function startContainer(
     processes,
     terminate: terminate.signal,
     kill: kill.signal,
-    shell,
+    shell: (signal, tools) => shell(signal, tools, spec.sleepScale),
   };
   const killed = new Promise<{ exitCode: number }>((resolve) => {
     kill.signal.addEventListener('abort', () => resolve({ exitCode: EXIT_KILLED }), { once: true });

@@ -193,6 +193,20 @@ describe('a container with a command', () => {
     expect(lines.at(-1)).toBe('ready');
   });
 
+  test('a lab may scale what its program sleeps, not what exec runs', async () => {
+    const net = new PodNetwork();
+    const began = Date.now();
+    const { container } = await net.start('init', {
+      image: 'busybox',
+      command: ['sh', '-c', 'echo up; sleep 10'],
+      sleepScale: 0.02,
+    });
+    const slow = execIn(container, ['sleep', '10']);
+    expect(await inFakeTime(container.exited)).toEqual({ exitCode: 0 });
+    expect(Date.now() - began).toBeLessThan(1_000);
+    expect((await inFakeTime(slow)).code).toBe(130);
+  });
+
   test('bash leaves what matched in BASH_REMATCH', async () => {
     const net = new PodNetwork();
     const { container, lines } = await net.start('mysql-2', {

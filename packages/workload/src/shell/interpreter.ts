@@ -26,6 +26,8 @@ export interface ShellHost {
   files: Files;
   tools: ToolTable;
   processes: Processes;
+  /** Multiplies what `sleep` waits; default 1. */
+  sleepScale?: number;
   /** The container's end, which no trap outlives. */
   kill: AbortSignal;
   nowMs: () => number;

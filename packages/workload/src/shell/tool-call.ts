@@ -36,6 +36,7 @@ export async function callTool(
     directory: shell.directory,
     sandbox: host.sandbox,
     processes: host.processes,
+    sleepScale: host.sleepScale ?? 1,
     nowMs: host.nowMs,
     random32: host.random32,
     run: (inner, other = {}) => {

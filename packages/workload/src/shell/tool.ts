@@ -19,6 +19,8 @@ export interface ToolContext {
   directory: string;
   sandbox: Sandbox;
   processes: Processes;
+  /** Multiplies what `sleep` waits. */
+  sleepScale: number;
   nowMs: () => number;
   random32: () => number;
   /** Runs another command with the same streams unless others are given; resolves to its exit code. */

@@ -35,7 +35,7 @@ export const printenv: Tool = async ({ argv, env: environment, stdout }) => {
   return code;
 };
 
-export const sleep: Tool = async ({ argv, stderr, signal }) => {
+export const sleep: Tool = async ({ argv, stderr, signal, sleepScale }) => {
   const parts = argv.slice(1).map(parseSeconds);
   const wrong = parts.indexOf(undefined);
   if (parts.length === 0 || wrong >= 0) {
@@ -45,7 +45,7 @@ export const sleep: Tool = async ({ argv, stderr, signal }) => {
     return 1;
   }
   const total = parts.reduce((sum, part) => sum! + part!, 0)!;
-  await pause(Math.min(total, 2 ** 31 - 1), signal);
+  await pause(Math.min(total * sleepScale, 2 ** 31 - 1), signal);
   return 0;
 };
 
