@@ -146,6 +146,8 @@ describe.skipIf(!hasKubectl).each<[name: string, block: number, ipFamilies: Fami
       expect(
         (await lines(`ping -4 -c 1 ${ipv4}`)).some((line) => line.includes('1 received, 0% packet loss')),
       ).toBe(true);
+      // The API server has an IPv4 address alone.
+      expect((await lines('curl -s -k -m 5 https://kubernetes/version'))[0]).toBe('{');
     });
 
   it('moves bulk over IPv6 unchanged', async () => {

@@ -89,7 +89,10 @@ function serviceAddresses(serviceCidrs: readonly string[], index: number): strin
 }
 
 function apiService({ serviceCidrs, apiServer }: BootstrapOptions): ObjectLike {
-  const [clusterIP] = serviceAddresses(serviceCidrs, API_SERVICE_INDEX);
+  const clusterIPs = serviceAddresses(serviceCidrs, API_SERVICE_INDEX);
+  // A Service leads to endpoints of its own family, and the API server has one address.
+  const version = ipVersionOf(apiServer.address);
+  const clusterIP = clusterIPs.find((address) => ipVersionOf(address) === version) ?? clusterIPs[0];
   return {
     apiVersion: 'v1',
     kind: 'Service',

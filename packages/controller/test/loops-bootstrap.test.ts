@@ -92,3 +92,16 @@ test('two families', async () => {
   });
   expect(cluster.get<Service>('services', 'kubernetes').spec.clusterIPs).toEqual(['10.96.0.1']);
 });
+
+test('the Service of the API server has the family of its address, whichever comes first', async () => {
+  const serviceCidrs = ['fd00:10:96::/112', '10.96.0.0/16'];
+  cluster = await TestCluster.start({
+    serviceCidrs,
+    settings: { podCidrs: ['fd00:10:244::/48', '10.244.0.0/16'] },
+  });
+  await bootstrap(cluster.api, { ...OPTIONS, serviceCidrs });
+  expect(cluster.get<Service>('services', 'kubernetes').spec).toMatchObject({
+    clusterIPs: ['10.96.0.1'],
+    ipFamilies: ['IPv4'],
+  });
+});
