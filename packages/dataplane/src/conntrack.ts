@@ -15,6 +15,7 @@
 import { formatAddressWords } from '@podwire/wire/address';
 import type { Packet } from '@podwire/wire/packet';
 import { PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from '@podwire/wire/protocol';
+import { BackendFlows } from './backend-flows.ts';
 import type { ConntrackEntry, ConntrackTuple } from './conntrack-entry.ts';
 import { firstChunk, firstState } from './conntrack-protocols.ts';
 import {
@@ -30,6 +31,7 @@ import {
   STATE_CLOSE,
   STATE_ESTABLISHED,
   STATE_NAMES,
+  STATE_SCTP_ESTABLISHED,
   STATE_SERVICE,
   STATE_SERVICE_CLOSING,
   STATE_SERVICE_RESET,
@@ -56,6 +58,8 @@ const FLAG_USED = 8;
 /** The original direction's source, or destination, is changed; the reply direction's the other way round. */
 const FLAG_SNAT = 16;
 const FLAG_DNAT = 32;
+/** Counted among the flows of its backend. */
+const FLAG_COUNTED = 64;
 
 /** A UDP flow answered and still alive after this long is a stream (nf_conntrack_proto_udp.c). */
 const UDP_STREAM_AFTER_MS = 2000;
@@ -94,6 +98,9 @@ export class Conntrack {
   maxFlows: number;
   /** Flows refused because the table was full, and flows thrown out to make room. */
   readonly counters = { insertFailed: 0, evicted: 0, expired: 0, inserted: 0, invalid: 0 };
+
+  /** Of the flows given to a backend by `countForBackend`. */
+  readonly backendFlows = new BackendFlows();
 
   /** IPv4 tuples by source, destination, ports and protocol; IPv6 tuples by all their words. */
   readonly #index4: WordMap;
@@ -241,6 +248,7 @@ export class Conntrack {
       }
     }
     if (direction === 1) this.#flags[flow] |= FLAG_SEEN_REPLY;
+    if ((flags & FLAG_COUNTED) !== 0) this.#recount(flow, state);
     this.#state[flow] = state;
     this.#expiresMs[flow] = nowMs + this.timeouts[state] * 1000;
     const counter = flow * 4 + direction * 2;
@@ -313,6 +321,28 @@ export class Conntrack {
   setBackend(flow: number, backend: number, reverseNat: number): void {
     this.#backend[flow] = backend;
     this.#reverseNat[flow] = reverseNat;
+  }
+  /** Counts a new flow among those of a backend (a number its owner chose, from 1), for as long as it lives. */
+  countForBackend(reference: number, backend: number): void {
+    const flow = reference >> 1;
+    this.#backend[flow] = backend;
+    this.#flags[flow] |= FLAG_COUNTED;
+    this.backendFlows.add(backend, isEstablished(this.#state[flow]));
+  }
+  /** Lets flows go on without belonging to a backend: the numbers get another owner. */
+  forgetBackends(): void {
+    for (let flow = 0; flow < this.#highWater; flow++) this.#flags[flow] &= ~FLAG_COUNTED;
+    this.backendFlows.clear();
+  }
+  /** Removes the flows of backends; returns how many. */
+  removeOfBackends(backends: ReadonlySet<number>): number {
+    let removed = 0;
+    for (let flow = 0; flow < this.#highWater; flow++) {
+      if ((this.#flags[flow] & FLAG_COUNTED) === 0 || !backends.has(this.#backend[flow])) continue;
+      this.#free(flow);
+      removed++;
+    }
+    return removed;
   }
   /** Index of the frontend to restore in answers (ebpf mode), 0 for none. */
   reverseNatOf(reference: number): number {
@@ -453,6 +483,14 @@ export class Conntrack {
     };
   }
 
+  #recount(flow: number, state: number): void {
+    const before = isEstablished(this.#state[flow]);
+    const after = isEstablished(state);
+    if (before === after) return;
+    this.backendFlows.remove(this.#backend[flow], before);
+    this.backendFlows.add(this.#backend[flow], after);
+  }
+
   // The staged key's reference when its flow is alive; an expired one is removed on the way.
   #live(nowMs: number): number {
     const reference = this.#staged.find();
@@ -512,6 +550,9 @@ export class Conntrack {
     const base = flow * FLOW;
     this.#unindex(base, flow * 2);
     if ((this.#flags[flow] & FLAG_SERVICE) === 0) this.#unindex(base + TUPLE, flow * 2 + 1);
+    if ((this.#flags[flow] & FLAG_COUNTED) !== 0) {
+      this.backendFlows.remove(this.#backend[flow], isEstablished(this.#state[flow]));
+    }
     this.#flags[flow] = 0;
     this.#service[flow] = '';
     this.#freeNext[flow] = this.#freeHead;
@@ -620,6 +661,10 @@ export class Conntrack {
     tuples[base + PORTS] = (tuple.srcPort << 16) | tuple.dstPort;
     tuples[base + PROTOCOL] = protocol;
   }
+}
+
+function isEstablished(state: number): boolean {
+  return state === STATE_ESTABLISHED || state === STATE_SCTP_ESTABLISHED;
 }
 
 function isIpv4Tuple(tuples: Int32Array, base: number): boolean {

@@ -610,6 +610,7 @@ export class Pipeline {
     conntrack.setEpoch(reference, this.#prepared.tables.epoch);
     conntrack.setService(reference, decision.service);
     conntrack.setReverseNat(reference, decision.reverseNat);
+    if (decision.server !== 0) conntrack.countForBackend(reference, decision.server);
     if (!conntrack.changesSource(reference)) return undefined;
     const done = rewriteSource(
       packet,

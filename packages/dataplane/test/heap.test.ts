@@ -29,7 +29,7 @@ function allocated(): number {
   return (getHeapStatistics() as unknown as { total_allocated_bytes: number }).total_allocated_bytes;
 }
 
-describe.each(['iptables', 'nftables', 'ebpf'] as const)('mode %s', (mode) => {
+describe.each(['iptables', 'ipvs', 'nftables', 'ebpf'] as const)('mode %s', (mode) => {
   const a = podAddress(1, 1, 4);
   const a6 = podAddress(1, 1, 6);
   const services = [

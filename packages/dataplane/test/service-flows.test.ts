@@ -34,6 +34,8 @@ interface Expected {
   output: string | string[];
   /** Source the backend sees. Default: the sender's own. `gateway-1`, `loopback`. */
   source?: string;
+  /** The backend answers the client past the node that translated, with an address the client never asked. */
+  answerIsLost?: boolean;
 }
 
 interface Flow {
@@ -174,7 +176,11 @@ const flows: Flow[] = [
     to: 'node-1',
     port: 30080,
     services: external(remote),
-    expect: { iptables: { output: 'drop 158' }, ebpf: { output: 'refused' } },
+    expect: {
+      iptables: { output: 'drop 158' },
+      ipvs: { output: REMOTE, answerIsLost: true },
+      ebpf: { output: 'refused' },
+    },
   },
   {
     name: 'the node itself to its NodePort, policy Local without a local backend',
@@ -182,7 +188,11 @@ const flows: Flow[] = [
     to: 'node-1',
     port: 30080,
     services: external(remote),
-    expect: { output: REMOTE, source: 'gateway-1' },
+    expect: {
+      iptables: { output: REMOTE, source: 'gateway-1' },
+      ipvs: { output: REMOTE },
+      ebpf: { output: REMOTE, source: 'gateway-1' },
+    },
   },
   {
     name: "pod to its node's NodePort, policy Cluster",
@@ -287,9 +297,10 @@ const flows: Flow[] = [
     to: 'lb',
     services: (version) =>
       outOfRange(version).map((port) => full(version, { sourceRanges: port.sourceRanges })),
-    // nftables asks for the source before anything else.
+    // The kernel's filter comes before its load balancer, and nftables asks for the source before anything else.
     expect: {
       iptables: { output: 'refused' },
+      ipvs: { output: 'drop 177' },
       nftables: { output: 'drop 177' },
       ebpf: { output: 'drop 177' },
     },
@@ -306,7 +317,7 @@ const flows: Flow[] = [
     from: 'pod-1-1',
     to: 'cluster',
     services: internal(remote),
-    expect: { iptables: { output: 'drop 158' }, ebpf: { output: 'refused' } },
+    expect: { iptables: { output: 'drop 158' }, ipvs: { output: REMOTE }, ebpf: { output: 'refused' } },
   },
   {
     name: 'outside to NodePort while internal policy is Local without a local backend',
@@ -322,7 +333,12 @@ const flows: Flow[] = [
     to: 'cluster',
     port: 81,
     services: remote,
-    expect: { iptables: { output: 'drop 151' }, nftables: { output: 'refused' } },
+    expect: {
+      iptables: { output: 'drop 151' },
+      ipvs: { output: 'refused' },
+      nftables: { output: 'refused' },
+      ebpf: { output: 'drop 151' },
+    },
   },
   {
     name: 'outside to a port of a load balancer IP that no Service has',
@@ -330,7 +346,11 @@ const flows: Flow[] = [
     to: 'lb',
     port: 81,
     services: remote,
-    expect: { iptables: { output: 'host node-1' }, ebpf: { output: 'drop 158' } },
+    expect: {
+      iptables: { output: 'host node-1' },
+      ipvs: { output: 'refused' },
+      ebpf: { output: 'drop 158' },
+    },
   },
 ];
 
@@ -345,7 +365,7 @@ function home(from: Sender): string {
   return kind === 'pod' ? from : `host node-${n}`;
 }
 
-describe.each(['iptables', 'nftables', 'ebpf'] as const)('mode %s', (mode) => {
+describe.each(['iptables', 'ipvs', 'nftables', 'ebpf'] as const)('mode %s', (mode) => {
   describe.each([4, 6] as const)('IPv%s', (version) => {
     for (const protocol of ['tcp', 'udp', 'sctp'] as const) {
       it.each(flows)(`${protocol}: $name`, (flow) => {
@@ -385,6 +405,11 @@ describe.each(['iptables', 'nftables', 'ebpf'] as const)('mode %s', (mode) => {
 
         // The answer must look as if the address that was asked had given it.
         const back = send(cluster, there.at, answerTo(there.frame));
+        if (expected.answerIsLost) {
+          const [, n] = there.at.split('-');
+          expect(back).toMatchObject({ at: `host node-${n}`, seen: `${backend}:8080 -> ${from}:4000` });
+          return;
+        }
         expect(back, traceText(back)).toMatchObject({
           at: home(flow.from),
           seen: `${to}:${port} -> ${from}:4000`,

@@ -86,7 +86,7 @@ describe('a new snapshot', () => {
       { routes: [{ prefix: '10.0.0.1/32', target: { kind: 'endpoint', endpointId: 77 } }] },
       'endpoint 77',
     ],
-    ['a mode', { mode: 'ipvs' }, 'Cannot run service mode "ipvs"'],
+    ['a mode', { mode: 'kernel' as never }, 'Cannot run service mode "kernel"'],
   ];
   it.each(broken)('that names %s wrongly is refused, and the old one stays', (_what, change, message) => {
     const pipeline = pipelineOf(base);

@@ -92,6 +92,8 @@ export class ServiceDecision {
   loopback: Words = NO_WORDS;
   /** ebpf: which frontend to restore in answers; 0 for none. */
   reverseNat = 0;
+  /** ipvs: the real server that counts the flow; 0 for none. */
+  server = 0;
   /** Name of the service port, for dumps; '' when none was met. */
   service = '';
 
@@ -103,6 +105,7 @@ export class ServiceDecision {
     this.sourceChange = KEEP_SOURCE;
     this.loopback = NO_WORDS;
     this.reverseNat = 0;
+    this.server = 0;
     this.service = '';
   }
 }
