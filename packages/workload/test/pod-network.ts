@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { NetStack } from '@podwire/netstack/stack';
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { parseMac } from '@podwire/wire/address';
 import { buildIcmpError } from '@podwire/wire/build';
 import { Packet } from '@podwire/wire/packet';
@@ -301,16 +302,4 @@ function addressAt(frame: Uint8Array, offset: number, version: number): string {
 
 function canonicalV6(text: string): string {
   return new URL(`http://[${text}]/`).hostname.slice(1, -1);
-}
-
-/** mulberry32. */
-export function seededRandom32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return (t ^ (t >>> 14)) >>> 0;
-  };
 }

@@ -3,6 +3,9 @@ import { posix } from 'node:path';
 /** The files of a volume that several containers mount, by their path in it. */
 export type SharedVolume = Map<string, Buffer>;
 
+/** Why a file cannot be written, as errno's text. */
+export class FileProblem extends Error {}
+
 export interface FileLayers {
   /** What is mounted read-only, by absolute path; an update shows while the container runs. */
   mounted?: ReadonlyMap<string, string> | undefined;
@@ -50,13 +53,13 @@ export class Files {
     return text === undefined ? undefined : Buffer.from(text);
   }
 
-  /** Throws an Error whose message is errno's text. */
+  /** Throws FileProblem. */
   write(path: string, content: Uint8Array, append = false): void {
     if (path === '/dev/null') return;
-    if (this.isDirectory(path)) throw new Error('Is a directory');
+    if (this.isDirectory(path)) throw new FileProblem('Is a directory');
     const parent = posix.dirname(path);
     if (!this.isDirectory(parent)) {
-      if (!this.#makesParents || this.exists(parent)) throw new Error('No such file or directory');
+      if (!this.#makesParents || this.exists(parent)) throw new FileProblem('No such file or directory');
       this.makeDirectory(parent);
     }
     const before = this.read(path);
@@ -66,7 +69,7 @@ export class Files {
     const key = volume?.path ?? path;
     const bytes = this.#bytes - (files.get(key)?.length ?? 0) + next.length;
     if (bytes > MAX_BYTES || (!files.has(key) && files.size >= MAX_FILES))
-      throw new Error('No space left on device');
+      throw new FileProblem('No space left on device');
     this.#bytes = Math.max(0, bytes);
     files.set(key, next);
   }

@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { complain } from './exits.ts';
+import { FileProblem } from './files.ts';
 import type { Shell } from './interpreter.ts';
 import { exitCodeOf } from './processes.ts';
 import type { Streams } from './redirects.ts';
@@ -54,6 +55,10 @@ export async function callTool(
   } catch (error) {
     if (error instanceof BrokenPipe) return EXIT_BROKEN_PIPE;
     if (signal.aborted) return exitCodeOf(signal);
+    if (error instanceof FileProblem) {
+      await complain(streams, `${posix.basename(name)}: ${error.message}`);
+      return 1;
+    }
     await complain(streams, `${name}: internal error: ${(error as Error).message}`);
     return EXIT_BUG;
   }

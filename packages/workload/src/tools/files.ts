@@ -155,7 +155,8 @@ const transfer: Tool = withUsage(1, async (context) => {
     if (context.files.isDirectory(path) && !recursive)
       return `-r not specified; omitting directory '${name}'`;
     const to = intoDirectory ? posix.join(target, posix.basename(path)) : target;
-    if (to === path || to.startsWith(`${path}/`)) return `'${name}' and '${last}' are the same file`;
+    if (path === '/' || to === path || to.startsWith(`${path}/`))
+      return `'${name}' and '${last}' are the same file`;
     copy(path, to);
     if (moving && !context.files.remove(path)) return `cannot remove '${name}': Read-only file system`;
     return undefined;
