@@ -2,10 +2,10 @@
 
 import { Pipeline } from '@podwire/dataplane/pipeline';
 import type { Tables } from '@podwire/dataplane/tables';
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { formatAddressWords } from '@podwire/wire/address';
 import { buildTcp, buildUdp, buildVxlanPayload } from '@podwire/wire/build';
 import { Packet } from '@podwire/wire/packet';
-import { seeded } from './generated-services.ts';
 import type { Place } from './network.ts';
 import type { Protocol, Result } from './peer.ts';
 
@@ -40,7 +40,7 @@ export class Decider {
 
   constructor(tables: Tables, seed: number) {
     this.tables = tables;
-    this.pipeline = new Pipeline({ nowMs: () => this.#nowMs, random32: seeded(seed), tables });
+    this.pipeline = new Pipeline({ nowMs: () => this.#nowMs, random32: seededRandom32(seed), tables });
   }
 
   /** Everything that can become of such a connection, over many tries; affinity is let run out between them. */

@@ -1,6 +1,7 @@
 /** A cluster of three nodes and seeded Services of every kind, as Kubernetes objects. */
 
 import type { CompileInput } from '@podwire/compile/tables';
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import type { NetworkPlan, Place } from './network.ts';
 
 type Service = CompileInput['services'][number];
@@ -26,26 +27,16 @@ function pod(n: number, last: number): Place {
   };
 }
 
-/** mulberry32: a small seeded generator of uint32. */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return (t ^ (t >>> 14)) >>> 0;
-  };
-}
-
-const RANGES = ['192.0.2.0/25', '192.0.2.128/25', '198.18.0.0/16', '10.244.0.0/16', '172.18.0.0/24'];
-const RANGES_6 = ['2001:db8::/48', '2001:db8:1::/48', 'fd00:10:244::/48', 'fd18::/64'];
+// No two of them touch: nft writes such as one.
+const RANGES = ['192.0.2.0/25', '192.0.2.192/26', '198.18.0.0/16', '10.244.0.0/16', '172.18.0.0/24'];
+const RANGES_6 = ['2001:db8::/64', '2001:db8:1::/64', 'fd00:10:244::/48', 'fd18::/64'];
 
 /** Services svc-0 to svc-(count-1), both families each; the last few are plain, for counting their spread. */
 export function generateInput(
   seed: number,
   count: number,
 ): Omit<CompileInput, 'mode'> & { readonly spread: readonly string[] } {
-  const random32 = seeded(seed);
+  const random32 = seededRandom32(seed);
   const below = (n: number): number => random32() % n;
   const chance = (percent: number): boolean => below(100) < percent;
   const some = <T>(items: readonly T[], percent: number): T[] => items.filter(() => chance(percent));

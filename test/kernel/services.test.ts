@@ -6,12 +6,15 @@
 import { existsSync } from 'node:fs';
 import { compileTables } from '@podwire/compile/tables';
 import { iptablesSave } from '@podwire/dataplane/dump/iptables-save';
+import { nftList } from '@podwire/dataplane/dump/nft';
 import type { Pipeline } from '@podwire/dataplane/pipeline';
 import { IptablesTranslator } from '@podwire/dataplane/service/iptables';
+import { NftablesTranslator } from '@podwire/dataplane/service/nftables';
 import type { ServicePort, Tables } from '@podwire/dataplane/tables';
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Case, Decider, resultText } from './decision.ts';
-import { generateInput, PLAN, seeded } from './generated-services.ts';
+import { generateInput, PLAN } from './generated-services.ts';
 import { Network, type Place, run } from './network.ts';
 
 const SEED = 20_260;
@@ -81,7 +84,7 @@ function iptablesDump({ pipeline, tables }: { pipeline: Pipeline; tables: Tables
 
 /** Seeded cases for every service port: some of its frontends, each from some client. */
 function casesOf(services: readonly ServicePort[], seed: number): Case[] {
-  const random32 = seeded(seed);
+  const random32 = seededRandom32(seed);
   const pick = <T>(items: readonly T[]): T => items[random32() % items.length];
   const cases: Case[] = [];
   const node: Place = { ...PLAN.node, addresses: [...PLAN.node.addresses, ...PLAN.gateways] };
@@ -183,13 +186,72 @@ function chiSquare(a: readonly number[], b: readonly number[]): number {
 /** Chi-square that one comparison in a million exceeds, by degrees of freedom. */
 const ONE_IN_A_MILLION: Readonly<Record<number, number>> = { 1: 23.93, 2: 27.63, 4: 33.38 };
 
+/** How a mode's rules get into the kernel and out again. */
+interface Judged {
+  readonly mode: 'iptables' | 'nftables';
+  dump(decider: Decider, version: 4 | 6): string;
+  load(network: Network, version: 4 | 6, dump: string): void;
+  /** The kernel's rules as text. */
+  list(network: Network, version: 4 | 6): string;
+  /** Lines of either text that can be compared. */
+  plain(text: string): string[];
+  /** Ways to spoil a dump: another backend, no masquerade, a refusal that became silence. */
+  readonly spoilt: readonly (readonly [RegExp, string])[];
+}
+
+const JUDGED: readonly Judged[] = [
+  {
+    mode: 'iptables',
+    dump: iptablesDump,
+    load: (network, version, dump) => {
+      network.onNode(version === 4 ? 'iptables-restore' : 'ip6tables-restore', [], dump);
+    },
+    list: (network, version) =>
+      ['nat', 'filter']
+        .map((table) => network.onNode(version === 4 ? 'iptables-save' : 'ip6tables-save', ['-t', table]))
+        .join(''),
+    plain: (text) =>
+      text
+        .split('\n')
+        .filter((line) => /^[:*-]/.test(line))
+        .map((line) => line.replace(/ \[\d+:\d+\]$/, '')),
+    spoilt: [
+      [/(--to-destination \S*:)8080$/gm, '$18081'],
+      [/^-A KUBE-MARK-MASQ .*$/gm, ''],
+      [/-j REJECT .*$/gm, '-j DROP'],
+    ],
+  },
+  {
+    mode: 'nftables',
+    dump: ({ pipeline, tables }, version) => {
+      const { services } = pipeline;
+      if (!(services instanceof NftablesTranslator)) throw new Error('not in nftables mode');
+      return nftList(services, tables, version);
+    },
+    load: (network, version, dump) => {
+      const table = version === 4 ? 'ip kube-proxy' : 'ip6 kube-proxy';
+      network.onNode('nft', ['-f', '-'], `table ${table}\ndelete table ${table}\n${dump}`);
+    },
+    list: (network, version) =>
+      network.onNode('nft', ['list', 'table', version === 4 ? 'ip' : 'ip6', 'kube-proxy']),
+    // Elements have no order.
+    plain: (text) =>
+      text
+        .replaceAll(/\s+/g, ' ')
+        .replaceAll(/\{ ([^{}]*) \}/g, (_, list: string) => `{ ${list.split(', ').sort().join(', ')} }`)
+        .split(/ (?=(?:set|map|chain) \S+ \{)/),
+    spoilt: [
+      [/(dnat to \S*:)8080$/gm, '$18081'],
+      [/meta mark set meta mark \| 0x00004000/g, 'continue'],
+      [/goto reject-chain/g, 'drop'],
+    ],
+  },
+];
+
 const missing = obstacle();
 const title = missing === undefined ? 'the kernel agrees' : `the kernel agrees (not compared: ${missing})`;
 
 describe.skipIf(missing !== undefined)(title, () => {
-  const decider = new Decider(tables(SEED, SERVICES), SEED);
-  const cases = casesOf(decider.tables.services, SEED);
-  const SPREAD = generateInput(SEED, SERVICES).spread;
   let network: Network;
 
   beforeAll(async () => {
@@ -197,81 +259,82 @@ describe.skipIf(missing !== undefined)(title, () => {
   });
   afterAll(() => network?.close());
 
-  function load(change: (dump: string) => string = (dump) => dump): void {
-    network.onNode('iptables-restore', [], change(iptablesDump(decider, 4)));
-    network.onNode('ip6tables-restore', [], change(iptablesDump(decider, 6)));
-  }
+  describe.each(JUDGED)('$mode', ({ mode, dump, load, list, plain, spoilt }) => {
+    const { spread, ...input } = generateInput(SEED, SERVICES);
+    const decider = new Decider(compileTables({ ...input, mode }), SEED);
+    const cases = casesOf(decider.tables.services, SEED);
+    const loadBoth = (change: (text: string) => string = (text) => text): void => {
+      for (const version of [4, 6] as const) load(network, version, change(dump(decider, version)));
+    };
+    afterAll(() => {
+      if (network === undefined) return;
+      if (mode === 'nftables') network.onNode('nft', ['flush', 'ruleset']);
+      else for (const version of [4, 6] as const) load(network, version, NO_RULES);
+    });
 
-  it('iptables: reads the dump and writes the same', () => {
-    load();
-    for (const [version, command] of [
-      [4, 'iptables-save'],
-      [6, 'ip6tables-save'],
-    ] as const) {
-      const saved = ['nat', 'filter'].map((table) => network.onNode(command, ['-t', table])).join('');
-      const own = iptablesDump(decider, version);
-      expect(plain(saved)).toEqual(plain(own));
-    }
-  });
+    it('reads the dump and writes the same', () => {
+      loadBoth();
+      for (const version of [4, 6] as const) {
+        expect(plain(list(network, version))).toEqual(plain(dump(decider, version)));
+      }
+    });
 
-  it('iptables: verdict, backend and source of hundreds of connections', async () => {
-    load();
-    const { seen, disagreements } = await compare(network, decider, cases);
-    expect(disagreements, `seed ${SEED}`).toEqual([]);
-    // The services were of every kind.
-    for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(40);
-  });
+    it('verdict, backend and source of hundreds of connections', async () => {
+      loadBoth();
+      const { seen, disagreements } = await compare(network, decider, cases);
+      expect(disagreements, `seed ${SEED}`).toEqual([]);
+      // The services were of every kind.
+      for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(40);
+    });
 
-  it('iptables: the spread over backends', async () => {
-    load();
-    const pod = PLAN.pods[0];
-    for (const name of SPREAD) {
-      const port = decider.tables.services.find(({ service, version }) => service === name && version === 4)!;
-      const to = { to: port.clusterIp, port: port.port };
-      const protocol = port.protocol === 6 ? 'tcp' : 'udp';
-      const what = { protocol, from: pod.addresses[0], ...to } as const;
-      const ofKernel = new Map(port.clusterEndpoints.map(({ address }) => [`${address} 8080`, 0]));
-      const ofPipeline = new Map(ofKernel);
-      const count = (counts: Map<string, number>, backend: string): void => {
-        expect(counts.has(backend), backend).toBe(true);
-        counts.set(backend, counts.get(backend)! + 1);
-      };
-      await inParallel(Array.from({ length: SPREAD_CONNECTIONS }), async () => {
-        const result = await network.attempt(pod.name, { ...what, timeoutMs: PATIENCE_MS });
-        count(ofKernel, result.backend ?? result.verdict);
-        const decided = decider.decide({
-          ...what,
-          service: name,
-          frontend: '',
-          place: pod,
-          affinitySeconds: 0,
+    it('the spread over backends', async () => {
+      loadBoth();
+      const pod = PLAN.pods[0];
+      for (const name of spread) {
+        const port = decider.tables.services.find(
+          ({ service, version }) => service === name && version === 4,
+        )!;
+        const protocol = port.protocol === 6 ? 'tcp' : 'udp';
+        const what = { protocol, from: pod.addresses[0], to: port.clusterIp, port: port.port } as const;
+        const ofKernel = new Map(port.clusterEndpoints.map(({ address }) => [`${address} 8080`, 0]));
+        const ofPipeline = new Map(ofKernel);
+        const count = (counts: Map<string, number>, backend: string): void => {
+          expect(counts.has(backend), backend).toBe(true);
+          counts.set(backend, counts.get(backend)! + 1);
+        };
+        await inParallel(Array.from({ length: SPREAD_CONNECTIONS }), async () => {
+          const result = await network.attempt(pod.name, { ...what, timeoutMs: PATIENCE_MS });
+          count(ofKernel, result.backend ?? result.verdict);
+          const decided = decider.decide({
+            ...what,
+            service: name,
+            frontend: '',
+            place: pod,
+            affinitySeconds: 0,
+          });
+          count(ofPipeline, /^answered by (.*), seen/.exec(decided)?.[1] ?? decided);
         });
-        count(ofPipeline, /^answered by (.*), seen/.exec(decided)?.[1] ?? decided);
-      });
-      const rows = [[...ofKernel.values()], [...ofPipeline.values()]] as const;
-      const limit = ONE_IN_A_MILLION[port.clusterEndpoints.length - 1];
-      expect(chiSquare(...rows), `${name}: ${JSON.stringify(rows)}`).toBeLessThan(limit);
-    }
-  });
+        const rows = [[...ofKernel.values()], [...ofPipeline.values()]] as const;
+        const limit = ONE_IN_A_MILLION[port.clusterEndpoints.length - 1];
+        expect(chiSquare(...rows), `${name}: ${JSON.stringify(rows)}`).toBeLessThan(limit);
+      }
+    });
 
-  it('iptables: rules that differ are noticed', async () => {
-    const some = cases.filter(({ affinitySeconds }) => affinitySeconds === 0);
-    const broken: [RegExp, string][] = [
-      // Another backend, no masquerade, a refusal that became silence.
-      [/(--to-destination \S*:)8080$/gm, '$18081'],
-      [/^-A KUBE-MARK-MASQ .*$/gm, ''],
-      [/-j REJECT .*$/gm, '-j DROP'],
-    ];
-    for (const [rule, replacement] of broken) {
-      load((dump) => dump.replace(rule, replacement));
-      const { disagreements } = await compare(network, decider, some.slice(0, 90), 2 * SILENCE_MS);
-      expect(disagreements.length, `${rule}`).toBeGreaterThan(3);
-    }
+    it('rules that differ are noticed', async () => {
+      const some = cases.filter(({ affinitySeconds }) => affinitySeconds === 0).slice(0, 90);
+      for (const [rule, replacement] of spoilt) {
+        loadBoth((text) => text.replace(rule, replacement));
+        const { disagreements } = await compare(network, decider, some, 2 * SILENCE_MS);
+        expect(disagreements.length, `${rule}`).toBeGreaterThan(3);
+      }
+    });
   });
 });
 
-/** Chains and rules without remarks, sorted where order does not matter. */
-function plain(text: string): string[] {
-  const lines = text.split('\n').filter((line) => /^[:*-]/.test(line));
-  return lines.map((line) => line.replace(/ \[\d+:\d+\]$/, ''));
-}
+/** Empty tables that let everything pass. */
+const NO_RULES = '*nat\nCOMMIT\n*filter\nCOMMIT\n';
+
+describe('ipvs', () => {
+  const hasIpvs = existsSync('/proc/net/ip_vs');
+  it.skip(`is not compared with the kernel: ${hasIpvs ? 'no comparison is built' : 'this kernel has no ip_vs'}`, () => {});
+});
