@@ -20,7 +20,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   agent: ['boot', 'dataplane', 'netstack', 'compile', 'sync', 'workload', 'kube', 'wire'],
   coredns: ['boot', 'kube', 'sync', 'netstack', 'wire'],
   cli: [],
-  testkit: ['wire', 'kube'],
+  testkit: [],
 };
 
 /** Packages whose code gets time and randomness as arguments; a default parameter would hide a second source. */
@@ -97,6 +97,22 @@ describe('the one direction of dependency', () => {
       return manifest.dependencies?.[name] === undefined;
     });
     expect(missing).toEqual([]);
+  });
+
+  it('declares in package.json nothing that neither sources nor tests import', () => {
+    const unused = globSync('{packages/*,test}/package.json', { cwd: root }).flatMap((path) => {
+      const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, path), 'utf8')) as Record<
+        string,
+        Record<string, string>
+      >;
+      const text = globSync(`${dirname(path)}/**/*.ts`, { cwd: root, exclude: ['**/node_modules/**'] })
+        .map((file) => readFileSync(join(root, file), 'utf8'))
+        .join('\n');
+      return Object.keys({ ...dependencies, ...devDependencies })
+        .filter((name) => !text.includes(`'${name}`))
+        .map((name) => `${path}: ${name}`);
+    });
+    expect(unused).toEqual([]);
   });
 
   it('keeps clocks, randomness and sockets out of the pure packages', () => {

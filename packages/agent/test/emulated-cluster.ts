@@ -4,6 +4,7 @@ import { Pipeline } from '@podwire/dataplane/pipeline';
 import { createSocketLb } from '@podwire/dataplane/socket-lb';
 import type { Tables } from '@podwire/dataplane/tables';
 import { NetStack } from '@podwire/netstack/stack';
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import type { Node, Service } from 'kubernetes-types/core/v1.js';
 import type { EndpointSlice } from 'kubernetes-types/discovery/v1.js';
 import { PodLinks } from '../src/cni/attach.ts';
@@ -12,7 +13,6 @@ import { Datapath } from '../src/datapath.ts';
 import { HostStack } from '../src/host-stack.ts';
 import { POD_GATEWAY } from '../src/pods/sandbox.ts';
 import { TraceRecorder } from '../src/trace.ts';
-import { seededRandom32 } from './fake-clock.ts';
 
 const MTU = 1450;
 

@@ -1,5 +1,6 @@
 import type { KubeObject } from '@podwire/kube/object';
 import type { Report, SyncState } from '@podwire/sync/types';
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import type {
   ContainerOutput,
   ContainerSpec,
@@ -12,7 +13,7 @@ import type { HostStack } from '../src/host-stack.ts';
 import type { PodContext } from '../src/pods/pod-context.ts';
 import type { PodRuntime } from '../src/pods/pod-runtime.ts';
 import { ProbePace } from '../src/probes/prober.ts';
-import { FakeClock, seededRandom32 } from './fake-clock.ts';
+import { FakeClock } from './fake-clock.ts';
 
 /** State that tests write by hand. */
 export class FakeState implements SyncState {

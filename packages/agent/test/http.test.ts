@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { request } from 'node:https';
 import { connect as tlsConnect } from 'node:tls';
+import { LOOPBACK_CERTIFICATE, LOOPBACK_KEY } from '@podwire/testkit/loopback-certificate';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -14,7 +15,6 @@ import { parseProbeRequest } from '../src/probe-request.ts';
 import { probeSource } from '../src/probe-sources.ts';
 import { EmulatedCluster } from './emulated-cluster.ts';
 import { FakeNode, makePod } from './fake-node.ts';
-import { CERTIFICATE, PRIVATE_KEY } from './test-certificate.ts';
 
 const TOKEN = 'join-token';
 const ADDRESS = '127.0.0.1';
@@ -35,9 +35,9 @@ beforeEach(async () => {
   server = await HttpServer.open({
     address: ADDRESS,
     port: PORT,
-    keyPem: PRIVATE_KEY,
-    certPem: CERTIFICATE,
-    caPem: CERTIFICATE,
+    keyPem: LOOPBACK_KEY,
+    certPem: LOOPBACK_CERTIFICATE,
+    caPem: LOOPBACK_CERTIFICATE,
     joinToken: TOKEN,
     routes: [
       ...kubeletRoutes(pods, node.clock.nowMs),
@@ -46,6 +46,7 @@ beforeEach(async () => {
         probeSource: (from) => probeSource(from, pods, host, node.context.settings),
         tables: () => datapath.tables,
         conntrack: () => ({ size: 0, max: 1, entries: [] }),
+        dump: (format) => (format === 'conntrack' ? 'a flow\n' : undefined),
         metrics: () => 'metric 1\n',
         unhealthy: () => undefined,
         nowMs: cluster.nowMs,
@@ -81,7 +82,7 @@ function call(path: string, o: { method?: string; body?: unknown; token?: string
         port: PORT,
         path,
         method,
-        ca: CERTIFICATE,
+        ca: LOOPBACK_CERTIFICATE,
         agent: false,
         headers: token === '' ? {} : { authorization: `Bearer ${token}` },
       },
@@ -100,7 +101,7 @@ function call(path: string, o: { method?: string; body?: unknown; token?: string
 /** An exec over a WebSocket: what came on each channel until the end. */
 async function exec(path: string, protocol: string, onOpen: (socket: WebSocket) => void = () => {}) {
   const socket = new WebSocket(`wss://${ADDRESS}:${PORT}${path}`, protocol, {
-    ca: CERTIFICATE,
+    ca: LOOPBACK_CERTIFICATE,
     headers: { authorization: `Bearer ${TOKEN}` },
   });
   const channels = new Map<number, Buffer[]>();
@@ -127,9 +128,9 @@ describe('access', () => {
     const socket = tlsConnect({
       host: ADDRESS,
       port: PORT,
-      ca: CERTIFICATE,
-      cert: CERTIFICATE,
-      key: PRIVATE_KEY,
+      ca: LOOPBACK_CERTIFICATE,
+      cert: LOOPBACK_CERTIFICATE,
+      key: LOOPBACK_KEY,
     });
     await once(socket, 'secureConnect');
     socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
@@ -365,7 +366,7 @@ describe('hostile bytes', () => {
   });
 
   it('instead of HTTP end the connection', async () => {
-    const socket = tlsConnect({ host: ADDRESS, port: PORT, ca: CERTIFICATE });
+    const socket = tlsConnect({ host: ADDRESS, port: PORT, ca: LOOPBACK_CERTIFICATE });
     await once(socket, 'secureConnect');
     socket.on('error', () => {});
     socket.write(Buffer.from('00ff17'.repeat(100), 'hex'));

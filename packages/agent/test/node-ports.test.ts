@@ -2,13 +2,14 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import type { TcpSocket } from '@podwire/netstack/tcp-socket';
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import type { Event } from 'kubernetes-types/core/v1.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EventRecorder } from '../src/events.ts';
 import { NodePorts } from '../src/node-ports.ts';
 import { systemTimer } from '../src/timer.ts';
 import { EmulatedCluster, type EmulatedPod } from './emulated-cluster.ts';
-import { FakeClock, seededRandom32 } from './fake-clock.ts';
+import { FakeClock } from './fake-clock.ts';
 
 const NODE = '127.0.9.21';
 const PORT = 30_080;

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Duplex, PassThrough } from 'node:stream';
 import { connect as tlsConnect } from 'node:tls';
 import { constants, createDeflate, createInflate, type Deflate } from 'node:zlib';
+import { LOOPBACK_CERTIFICATE, LOOPBACK_KEY } from '@podwire/testkit/loopback-certificate';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -23,7 +24,6 @@ import { SpdySession } from '../src/http/spdy-session.ts';
 import { byteStream } from '../src/http/websocket-bytes.ts';
 import { PodManager } from '../src/pods/pod-manager.ts';
 import { FakeNode, makePod } from './fake-node.ts';
-import { CERTIFICATE, PRIVATE_KEY } from './test-certificate.ts';
 
 /** A client as kubectl's: headers compressed with the dictionary, answers inflated. */
 class SpdyClient {
@@ -129,9 +129,9 @@ async function serve(): Promise<void> {
   server = await HttpServer.open({
     address: ADDRESS,
     port: PORT,
-    keyPem: PRIVATE_KEY,
-    certPem: CERTIFICATE,
-    caPem: CERTIFICATE,
+    keyPem: LOOPBACK_KEY,
+    certPem: LOOPBACK_CERTIFICATE,
+    caPem: LOOPBACK_CERTIFICATE,
     joinToken: TOKEN,
     routes: kubeletRoutes(pods, node.clock.nowMs),
     onError: (error) => console.error(error),
@@ -143,7 +143,7 @@ async function serve(): Promise<void> {
 
 /** Upgrades a connection; the head of the answer, and a client when it was 101. */
 async function upgrade(path: string, protocols: string[]): Promise<{ head: string; client: SpdyClient }> {
-  const socket = tlsConnect({ host: ADDRESS, port: PORT, ca: CERTIFICATE });
+  const socket = tlsConnect({ host: ADDRESS, port: PORT, ca: LOOPBACK_CERTIFICATE });
   await once(socket, 'secureConnect');
   const offers = protocols.map((name) => `X-Stream-Protocol-Version: ${name}\r\n`).join('');
   socket.write(
@@ -249,7 +249,7 @@ describe('port-forward over SPDY', () => {
     if (!tunnelled) return (await upgrade('/portForward/shop/web', ['portforward.k8s.io'])).client;
     // The name is no token, so the client library neither sends nor expects it; the server's answer shows it.
     const socket = new WebSocket(`wss://${ADDRESS}:${PORT}/portForward/shop/web`, {
-      ca: CERTIFICATE,
+      ca: LOOPBACK_CERTIFICATE,
       headers: {
         authorization: `Bearer ${TOKEN}`,
         'sec-websocket-protocol': 'v4.channel.k8s.io, SPDY/3.1+portforward.k8s.io',

@@ -1,5 +1,6 @@
 import type { KubeObject } from '@podwire/kube/object';
 import { Store } from '@podwire/store/store';
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { standardAdmission } from '../src/registry/admission-plugins.ts';
 import { ObjectApi } from '../src/registry/object-api.ts';
 import { ResourceTypes } from '../src/registry/resource-types.ts';
@@ -14,13 +15,12 @@ export interface TestApi {
 export async function startApi(): Promise<TestApi> {
   const store = Store.open(':memory:', { instanceId: 'test' });
   const clock = { nowMs: Date.UTC(2030, 0, 1) };
-  let random = 1;
   const api = new ObjectApi({
     store,
     types: new ResourceTypes(),
     admission: standardAdmission({ nodeTolerationSeconds: 1 }),
     nowMs: () => clock.nowMs,
-    random32: () => (random = (Math.imul(random, 1664525) + 1013904223) >>> 0),
+    random32: seededRandom32(1),
   });
   for (const name of ['default', 'kube-system', 'kube-node-lease']) {
     await api.create('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });

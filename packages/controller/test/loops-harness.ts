@@ -1,5 +1,6 @@
 import { formatTime } from '@podwire/kube/object';
 import { Store } from '@podwire/store/store';
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { nthAddress, parseCidr } from '@podwire/wire/cidr';
 import type { Api, ApiEvent } from '../src/api.ts';
 import type { Clock, TimerHandle } from '../src/loops/clock.ts';
@@ -16,15 +17,13 @@ import { ResourceTypes } from '../src/registry/resource-types.ts';
 export class FakeClock implements Clock {
   #nowMs = Date.UTC(2030, 0, 1);
   #timers: { atMs: number; fn: () => void }[] = [];
-  #random: number;
+  readonly random32: () => number;
 
   constructor(seed = 1) {
-    this.#random = seed;
+    this.random32 = seededRandom32(seed);
   }
 
   nowMs = () => this.#nowMs;
-
-  random32 = () => (this.#random = (Math.imul(this.#random, 1664525) + 1013904223) >>> 0);
 
   setTimer = (fn: () => void, delayMs: number): TimerHandle => {
     const timer = { atMs: this.#nowMs + delayMs, fn };

@@ -1,5 +1,6 @@
 import { request } from 'node:https';
 import { connect } from 'node:tls';
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { TestServer } from './rest-harness.ts';
 
@@ -178,8 +179,7 @@ test('large answers are compressed for those who can read them', async () => {
 });
 
 test('random bytes on the wire never take the server down', async () => {
-  let seed = 12345;
-  const random = () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0);
+  const random = seededRandom32(12345);
   for (let round = 0; round < 20; round++) {
     await new Promise<void>((resolve) => {
       const socket = connect({ host: '127.0.0.1', port: server.port, ca: server.pki.caPem }, () => {

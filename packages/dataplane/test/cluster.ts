@@ -1,5 +1,6 @@
 /** A small cluster of pipelines for tests: pods send frames, the frames travel, and what arrives is looked at. */
 
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { formatAddressWords } from '@podwire/wire/address';
 import { buildSctp, buildTcp, buildUdp } from '@podwire/wire/build';
 import { verifyIpv4Checksum } from '@podwire/wire/ipv4';
@@ -183,17 +184,6 @@ function hostPrefix(address: string): string {
   return `${address}/${address.includes(':') ? 128 : 32}`;
 }
 
-/** mulberry32: a small seeded generator of uint32. */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return (t ^ (t >>> 14)) >>> 0;
-  };
-}
-
 /** Where a packet ended and what it looked like there. */
 export interface Arrival {
   /** `pod-2-1`, `host node-1`, or `drop 133`. */
@@ -228,7 +218,7 @@ export class Cluster {
     this.services = o.services ?? [];
     this.mode = o.mode;
     this.options = o.options;
-    const random32 = seeded(o.seed ?? 7);
+    const random32 = seededRandom32(o.seed ?? 7);
     this.pipelines = NODES.map(
       (node) =>
         new Pipeline({

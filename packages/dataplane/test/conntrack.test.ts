@@ -1,10 +1,11 @@
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { Packet } from '@podwire/wire/packet';
 import { describe, expect, it } from 'vitest';
 import { wordsOf } from '../src/address-words.ts';
 import { Conntrack, type FlowTuple } from '../src/conntrack.ts';
 import { mayOpenFlow } from '../src/conntrack-protocols.ts';
 import { CILIUM_TIMEOUTS } from '../src/conntrack-states.ts';
-import { ACK, FIN, RST, SYN, seeded, tcp, udp } from './cluster.ts';
+import { ACK, FIN, RST, SYN, tcp, udp } from './cluster.ts';
 
 function packetOf(frame: Uint8Array): Packet {
   const packet = new Packet();
@@ -272,7 +273,7 @@ class NaiveConntrack {
 
 describe('against a naive twin', () => {
   it.each([11, 12])('seed %d: insert, find, remove, expire, collect', (seed) => {
-    const random = seeded(seed);
+    const random = seededRandom32(seed);
     const table = new Conntrack({ seed });
     const twin = new NaiveConntrack();
     const ids = new Map<number, number>();

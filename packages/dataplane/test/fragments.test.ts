@@ -1,5 +1,6 @@
 /** Fragments in and fragments out. */
 
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { readU16 } from '@podwire/wire/big-endian';
 import { buildUdp } from '@podwire/wire/build';
 import {
@@ -14,17 +15,7 @@ import { describe, expect, it } from 'vitest';
 import { FragmentCache } from '../src/fragment-cache.ts';
 import { Fragmenter } from '../src/fragmenter.ts';
 import { PacketTrace } from '../src/trace.ts';
-import {
-  Cluster,
-  endpoint,
-  GATEWAY,
-  NODES,
-  podAddress,
-  seeded,
-  seenText,
-  service,
-  setMacs,
-} from './cluster.ts';
+import { Cluster, endpoint, GATEWAY, NODES, podAddress, seenText, service, setMacs } from './cluster.ts';
 
 const A = podAddress(1, 1, 4);
 const B = podAddress(2, 1, 4);
@@ -197,7 +188,7 @@ describe.each(['iptables', 'ebpf'] as const)('in, mode %s', (mode) => {
 
 describe('the fragment cache', () => {
   it('keeps to its size, the oldest datagram going first, against a naive twin', () => {
-    const random = seeded(3);
+    const random = seededRandom32(3);
     const cache = new FragmentCache(16);
     const twin: { id: number; port: number }[] = [];
     const packet = new Packet();

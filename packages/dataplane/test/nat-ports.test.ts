@@ -1,20 +1,10 @@
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { Packet } from '@podwire/wire/packet';
 import { describe, expect, it } from 'vitest';
 import { wordsOf } from '../src/address-words.ts';
 import { Conntrack, type FlowTuple } from '../src/conntrack.ts';
 import { choosePort } from '../src/nat-ports.ts';
-import {
-  CLIENT_OUTSIDE,
-  Cluster,
-  endpoint,
-  NODES,
-  podAddress,
-  SYN,
-  seeded,
-  service,
-  tcp,
-  udp,
-} from './cluster.ts';
+import { CLIENT_OUTSIDE, Cluster, endpoint, NODES, podAddress, SYN, service, tcp, udp } from './cluster.ts';
 
 const tuple = (src: string, srcPort: number, dst: string, dstPort: number): FlowTuple => {
   const [src0, src1, src2, src3] = wordsOf(src);
@@ -46,7 +36,7 @@ describe('source ports of translated flows', () => {
     [600, 600, 1023],
     [5000, 1024, 65_535],
   ])('Linux: for client port %d between %d and %d, from a random start', (port, low, high) => {
-    const random = seeded(port);
+    const random = seededRandom32(port);
     const chosen = new Set<number>();
     for (let i = 0; i < 200; i++) {
       const reply = tuple('10.244.2.5', 80, '10.244.1.1', port);
@@ -67,32 +57,40 @@ describe('source ports of translated flows', () => {
     expect(reply.dstPort).toBe(321);
     const full = taken(range(1, 511));
     expect(
-      choosePort(full, tuple('10.244.2.5', 80, '10.244.1.1', 80), 17, 'linux', false, seeded(1), 0),
+      choosePort(full, tuple('10.244.2.5', 80, '10.244.1.1', 80), 17, 'linux', false, seededRandom32(1), 0),
     ).toBe(false);
   });
 
   it("Cilium: keeps the client's port when it is free, else takes one above the NodePort range", () => {
     const free = tuple('10.244.2.5', 80, '10.244.1.1', 5000);
-    expect(choosePort(new Conntrack(), free, 17, 'cilium', false, seeded(1), 0)).toBe(true);
+    expect(choosePort(new Conntrack(), free, 17, 'cilium', false, seededRandom32(1), 0)).toBe(true);
     expect(free.dstPort).toBe(5000);
     const other = tuple('10.244.2.5', 80, '10.244.1.1', 5000);
-    expect(choosePort(taken([5000]), other, 17, 'cilium', false, seeded(1), 0)).toBe(true);
+    expect(choosePort(taken([5000]), other, 17, 'cilium', false, seededRandom32(1), 0)).toBe(true);
     expect(other.dstPort).toBeGreaterThanOrEqual(32_768);
     const full = taken([5000, ...range(32_768, 65_535)]);
     expect(
-      choosePort(full, tuple('10.244.2.5', 80, '10.244.1.1', 5000), 17, 'cilium', false, seeded(1), 0),
+      choosePort(
+        full,
+        tuple('10.244.2.5', 80, '10.244.1.1', 5000),
+        17,
+        'cilium',
+        false,
+        seededRandom32(1),
+        0,
+      ),
     ).toBe(false);
   });
 
   it('an echo has one id for both directions', () => {
     const reply = tuple('10.244.2.5', 7, '10.244.1.1', 7);
-    expect(choosePort(new Conntrack(), reply, 1, 'linux', false, seeded(9), 0)).toBe(true);
+    expect(choosePort(new Conntrack(), reply, 1, 'linux', false, seededRandom32(9), 0)).toBe(true);
     expect(reply.srcPort).toBe(reply.dstPort);
   });
 
   it('a protocol without ports is free or not', () => {
     const reply = tuple('10.244.2.5', 0, '10.244.1.1', 0);
-    expect(choosePort(new Conntrack(), reply, 47, 'linux', false, seeded(9), 0)).toBe(true);
+    expect(choosePort(new Conntrack(), reply, 47, 'linux', false, seededRandom32(9), 0)).toBe(true);
   });
 });
 

@@ -1,8 +1,9 @@
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { Packet } from '@podwire/wire/packet';
 import { describe, expect, it } from 'vitest';
 import { AffinityMap } from '../src/service/affinity-map.ts';
 import { RecentLists } from '../src/service/recent-lists.ts';
-import { seeded, udp } from './cluster.ts';
+import { udp } from './cluster.ts';
 
 const from = (n: number): Packet => {
   const packet = new Packet();
@@ -63,7 +64,7 @@ describe('cilium_lb4_affinity', () => {
   });
 
   it('is bounded, against a naive twin', () => {
-    const random = seeded(8);
+    const random = seededRandom32(8);
     const map = new AffinityMap(100);
     const twin: { client: number; backend: number }[] = [];
     let turn = 0;

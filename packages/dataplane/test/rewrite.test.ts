@@ -1,11 +1,12 @@
 /** Rewriting in place against building the packet anew. */
 
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { buildIcmpEcho, buildSctp, buildTcp, buildUdp } from '@podwire/wire/build';
 import { Packet } from '@podwire/wire/packet';
 import { describe, expect, it } from 'vitest';
 import { wordsOf } from '../src/address-words.ts';
 import { rewriteDestination, rewriteSource } from '../src/rewrite.ts';
-import { expectChecksums, seeded } from './cluster.ts';
+import { expectChecksums } from './cluster.ts';
 
 interface Ends {
   src: string;
@@ -29,7 +30,7 @@ const builders: Record<string, (ends: Ends, payload: Uint8Array) => Uint8Array> 
 describe.each(Object.keys(builders))('%s', (name) => {
   const build = builders[name];
   it.each([4, 6] as const)('IPv%s: is what a packet between the new ends would be', (version) => {
-    const random = seeded(version);
+    const random = seededRandom32(version);
     const isEcho = name === 'icmp echo';
     const address = (): string =>
       version === 4

@@ -1,6 +1,7 @@
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { describe, expect, it } from 'vitest';
 import { createSocketLb } from '../src/socket-lb.ts';
-import { Cluster, endpoint, podAddress, SYN, seeded, service, tcp } from './cluster.ts';
+import { Cluster, endpoint, podAddress, SYN, service, tcp } from './cluster.ts';
 
 const VIP = '10.96.0.9';
 const THREE = [endpoint(1, 2, 8080, 4), endpoint(2, 1, 8080, 4), endpoint(3, 1, 8080, 4)];
@@ -10,7 +11,7 @@ function socketLbOf(cluster: Cluster, netnsCookie = 1) {
   return createSocketLb({
     pipeline: cluster.pipelines[0],
     nowMs,
-    random32: seeded(netnsCookie),
+    random32: seededRandom32(netnsCookie),
     netnsCookie,
   });
 }

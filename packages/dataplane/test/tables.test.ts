@@ -1,5 +1,6 @@
 /** Swapping snapshots. */
 
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { describe, expect, it } from 'vitest';
 import { DROP_REASONS, dropReasonName, dropReasonText } from '../src/drop-reasons.ts';
 import { Pipeline } from '../src/pipeline.ts';
@@ -13,7 +14,6 @@ import {
   NODES,
   podAddress,
   SYN,
-  seeded,
   service,
   setMacs,
   tablesOf,
@@ -21,7 +21,7 @@ import {
 } from './cluster.ts';
 
 const base = tablesOf(NODES[0], [service({ endpoints: [endpoint(2, 1, 8080, 4)] })], 'iptables');
-const pipelineOf = (tables: Tables) => new Pipeline({ nowMs: () => 0, random32: seeded(1), tables });
+const pipelineOf = (tables: Tables) => new Pipeline({ nowMs: () => 0, random32: seededRandom32(1), tables });
 const A = podAddress(1, 1, 4);
 
 describe('a new snapshot', () => {

@@ -1,11 +1,11 @@
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { describe, expect, it } from 'vitest';
 import { PrefixMap } from '../src/lpm.ts';
 import { WordMap } from '../src/word-map.ts';
-import { seeded } from './cluster.ts';
 
 describe.each([1, 3, 4, 6, 10])('WordMap of %d words against a Map', (width) => {
   it.each([1, 2])('seed %d', (seed) => {
-    const random = seeded(seed);
+    const random = seededRandom32(seed);
     const map = new WordMap(width, 4, seed);
     const twin = new Map<string, number>();
     // Few distinct words, so that keys meet and probe runs are long.
@@ -66,7 +66,7 @@ const bitsOf = (words: number[]): string =>
 
 describe('PrefixMap against comparing with every prefix', () => {
   it.each([1, 2])('IPv4, seed %d', (seed) => {
-    const random = seeded(seed);
+    const random = seededRandom32(seed);
     const map = new PrefixMap();
     const twin = new NaivePrefixes();
     for (let step = 0; step < 2000; step++) {
@@ -95,7 +95,7 @@ describe('PrefixMap against comparing with every prefix', () => {
   });
 
   it.each([5, 6])('IPv6, seed %d', (seed) => {
-    const random = seeded(seed);
+    const random = seededRandom32(seed);
     const map = new PrefixMap();
     const twin = new NaivePrefixes();
     for (let step = 0; step < 1000; step++) {

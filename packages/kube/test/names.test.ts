@@ -1,3 +1,4 @@
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { describe, expect, test } from 'vitest';
 import { fnv32a, generateName, randomSuffix, safeEncode } from '../src/generate-name.ts';
 import {
@@ -72,8 +73,7 @@ describe('names', () => {
 });
 
 describe('generated names', () => {
-  let state = 1;
-  const random32 = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0);
+  const random32 = seededRandom32(1);
 
   test('suffixes use the safe alphabet', () => {
     expect(randomSuffix(random32, 200)).toMatch(/^[bcdfghjklmnpqrstvwxz2456789]{200}$/);

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { applyDefaults } from '../src/defaulting.ts';
@@ -8,17 +9,6 @@ import type { KubeObject } from '../src/object.ts';
 import { RESOURCES, resourceId } from '../src/resources.ts';
 import { validateCreate, validateUpdate } from '../src/validation/validate.ts';
 import { createTexts, ready, resourceOf, updateTexts } from './kind-harness.ts';
-
-/** mulberry32: the same numbers for the same seed. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return (mixed ^ (mixed >>> 14)) >>> 0;
-  };
-}
 
 /** Every name the sources speak of, so that random objects reach far into them. */
 const SOURCES = join(import.meta.dirname, '../src');
@@ -182,7 +172,7 @@ describe.each(
 )('%s', (id, info) => {
   const seed = 20_240_601 + id.length * 7919;
   test(`nothing throws, and defaults are filled once (seed ${seed})`, () => {
-    const random = randomOf(seed);
+    const random = seededRandom32(seed);
     for (let round = 0; round < 60; round++) {
       const object = {
         apiVersion: 'x',

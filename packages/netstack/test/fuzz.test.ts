@@ -1,3 +1,4 @@
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import {
   buildIcmpEcho,
   buildIcmpError,
@@ -11,7 +12,6 @@ import { fillTransportChecksum } from '@podwire/wire/transport-checksum';
 import { describe, expect, it } from 'vitest';
 import { NetStack } from '../src/stack.ts';
 import { FakeClock } from './fake-clock.ts';
-import { seededRandom32 } from './seeded-random.ts';
 import { listenUsers, patternBytes, RecordingUser } from './simulated-network.ts';
 
 const MAC = '02:00:00:00:00:01';

@@ -1,3 +1,4 @@
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { buildArp, buildIcmpEcho, buildNeighborSolicitation, buildUdp } from '@podwire/wire/build';
 import { describe as text } from '@podwire/wire/describe';
 import { describe, expect, it } from 'vitest';
@@ -5,7 +6,6 @@ import { parseIpAddress } from '../src/ip-address.ts';
 import { RouteTable } from '../src/routes.ts';
 import { NetStack, type StackOptions } from '../src/stack.ts';
 import { FakeClock } from './fake-clock.ts';
-import { seededRandom32 } from './seeded-random.ts';
 import { connectUser, RecordingUser } from './simulated-network.ts';
 
 const MAC = '02:00:00:00:00:01';

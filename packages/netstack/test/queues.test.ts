@@ -1,8 +1,8 @@
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { describe, expect, it } from 'vitest';
 import { ReceiveQueue } from '../src/tcp/receive-queue.ts';
 import { Scoreboard } from '../src/tcp/scoreboard.ts';
 import { SendQueue, SlabPool } from '../src/tcp/send-queue.ts';
-import { seededRandom32 } from './seeded-random.ts';
 import { patternBytes } from './simulated-network.ts';
 
 // Each structure is compared with a naive one that keeps every byte on its own.

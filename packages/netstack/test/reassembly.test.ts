@@ -1,10 +1,10 @@
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { buildUdp } from '@podwire/wire/build';
 import { Packet } from '@podwire/wire/packet';
 import { describe, expect, it } from 'vitest';
 import { Reassembly } from '../src/reassembly.ts';
 import { newStatistics } from '../src/statistics.ts';
 import { FakeClock } from './fake-clock.ts';
-import { seededRandom32 } from './seeded-random.ts';
 import { joinedStacks, patternBytes } from './simulated-network.ts';
 
 /** Cuts an IPv4 frame into fragments with `size` bytes of payload each. */

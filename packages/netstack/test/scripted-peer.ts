@@ -1,3 +1,4 @@
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { formatIpv4, formatIpv6 } from '@podwire/wire/address';
 import { buildTcp } from '@podwire/wire/build';
 import { describe as describeFrame } from '@podwire/wire/describe';
@@ -6,7 +7,6 @@ import { parseTcp, type TcpHeader, type TcpOptions } from '@podwire/wire/tcp';
 import { expect } from 'vitest';
 import { NetStack, type StackOptions } from '../src/stack.ts';
 import { FakeClock } from './fake-clock.ts';
-import { seededRandom32 } from './seeded-random.ts';
 
 const PEER_MAC = '02:00:00:00:00:99';
 const STACK_MAC = '02:00:00:00:00:01';

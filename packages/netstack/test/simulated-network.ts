@@ -1,7 +1,7 @@
+import { fraction, seededRandom32 } from '@podwire/testkit/seeded-random';
 import { NetStack, type StackOptions } from '../src/stack.ts';
 import type { ConnectionUser, TcpConnection, TcpErrorCode } from '../src/tcp/connection.ts';
 import type { FakeClock } from './fake-clock.ts';
-import { fraction, seededRandom32 } from './seeded-random.ts';
 
 export interface LinkFaults {
   /** Probability that a frame is lost. */

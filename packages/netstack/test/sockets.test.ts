@@ -4,10 +4,10 @@ import http2 from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import tls from 'node:tls';
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { afterEach, describe, expect, it } from 'vitest';
 import { NetStack, type StackOptions } from '../src/stack.ts';
 import type { TcpSocket } from '../src/tcp-socket.ts';
-import { seededRandom32 } from './seeded-random.ts';
 import { patternBytes } from './simulated-network.ts';
 import { TEST_CERTIFICATE, TEST_KEY } from './test-certificate.ts';
 

@@ -1,10 +1,10 @@
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { describe, expect, it } from 'vitest';
 import { newHashKey } from '../src/keyed-hash.ts';
 import { PortAllocator } from '../src/ports.ts';
 import { addRttSample, backedOffRto, newRttEstimator } from '../src/tcp/rtt.ts';
 import { type Deadline, TimerQueue } from '../src/timers.ts';
 import { FakeClock } from './fake-clock.ts';
-import { seededRandom32 } from './seeded-random.ts';
 
 class Alarm implements Deadline {
   dueMs = 0;

@@ -1,11 +1,12 @@
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { KubeObject } from '@podwire/kube/object';
+import { LOOPBACK_CERTIFICATE, LOOPBACK_KEY } from '@podwire/testkit/loopback-certificate';
+import { seededRandom32 } from '@podwire/testkit/seeded-random';
 import { SyncClient, type SyncClientOptions } from '../src/client.ts';
 import { SyncHub, type SyncHubOptions } from '../src/hub.ts';
 import type { Interest, SourceEvent, SyncSource, View } from '../src/source.ts';
 import type { Change, ClusterSettings, Report } from '../src/types.ts';
-import { LOOPBACK_CERTIFICATE, LOOPBACK_KEY } from './loopback-certificate.ts';
 
 export const SETTINGS: ClusterSettings = {
   name: 'lab',
@@ -154,7 +155,6 @@ export async function startHub(
 let seed = 1;
 
 export function newClient(url: string, options: Partial<SyncClientOptions> = {}): SyncClient {
-  let state = seed++;
   return new SyncClient({
     url,
     ca: LOOPBACK_CERTIFICATE,
@@ -162,7 +162,7 @@ export function newClient(url: string, options: Partial<SyncClientOptions> = {})
     role: 'agent',
     nodeName: 'node-1',
     nowMs: () => performance.now(),
-    random32: () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0),
+    random32: seededRandom32(seed++),
     log: silentLog,
     ...options,
   });

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
+import { LOOPBACK_CERTIFICATE } from '@podwire/testkit/loopback-certificate';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import type { SyncClient } from '../src/client.ts';
@@ -17,7 +18,6 @@ import {
   until,
   WHOLE,
 } from './harness.ts';
-import { LOOPBACK_CERTIFICATE } from './loopback-certificate.ts';
 
 const hubs: TestHub[] = [];
 const clients: SyncClient[] = [];
@@ -411,12 +411,13 @@ describe('slow peers', () => {
   });
 
   test('a peer that falls silent is disconnected', async () => {
-    const { url } = await hubOf(new FakeStore(), { limits: { silentIntervals: 3, pingIntervalMs: 10 } });
+    const { hub, url } = await hubOf(new FakeStore(), { limits: { silentIntervals: 3, pingIntervalMs: 10 } });
     const peer = await rawPeer(url);
     peer.socket.send(hello());
+    await until(() => hub.peers().length === 1, 'welcome');
+    // It reads no more, so it answers no ping.
     peer.socket.pause();
-    await until(() => peer.socket.readyState !== WebSocket.OPEN || peer.socket.isPaused, 'pause');
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await until(() => hub.peers().length === 0, 'the hub to give it up');
     peer.socket.resume();
     await until(() => peer.code !== 0, 'end');
     expect([CLOSE.silent, 1006]).toContain(peer.code);
@@ -561,7 +562,7 @@ describe('what the client refuses', () => {
     test(name, async () => {
       const { createServer } = await import('node:https');
       const { WebSocketServer } = await import('ws');
-      const { LOOPBACK_KEY } = await import('./loopback-certificate.ts');
+      const { LOOPBACK_KEY } = await import('@podwire/testkit/loopback-certificate');
       const server = createServer({ cert: LOOPBACK_CERTIFICATE, key: LOOPBACK_KEY });
       const sockets = new WebSocketServer({ server });
       const codes: number[] = [];
