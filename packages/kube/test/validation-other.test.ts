@@ -281,6 +281,32 @@ describe('on creation', () => {
         "metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only. error: system-x is not a known system priority class",
       ],
     ],
+    [
+      'priority',
+      'one of the system',
+      [
+        ['metadata.name', 'system-node-critical'],
+        ['value', 2_000_001_000],
+      ],
+      [],
+    ],
+    [
+      'priority',
+      'one of the system, with another value',
+      [['metadata.name', 'system-node-critical']],
+      [contains('error: value of system-node-critical PriorityClass must be 2000001000')],
+    ],
+    [
+      'priority',
+      'one of the system, for everybody',
+      [
+        ['metadata.name', 'system-node-critical'],
+        ['value', 2_000_001_000],
+        ['globalDefault', true],
+      ],
+      [contains('error: globalDefault of system-node-critical PriorityClass must be false')],
+    ],
+    ['node', 'two families', [['spec.podCIDRs', ['10.0.0.0/24', 'fd00::/64']]], []],
     ['runtime', 'handler', [['handler', 'a.b']], ['handler: Invalid value: "a.b": must not contain dots']],
     [
       'lease',
@@ -520,6 +546,13 @@ describe('on change', () => {
       [],
       [['spec.podCIDRs', ['10.244.1.0/24']]],
       ['spec.podCIDRs: Forbidden: node updates may not change podCIDR except from "" to valid'],
+    ],
+    [
+      'node',
+      'its provider',
+      [['spec.providerID', 'a://b']],
+      [['spec.providerID', 'a://c']],
+      ['spec.providerID: Forbidden: node updates may not change providerID except from "" to valid'],
     ],
     ['node', 'no prefixes yet', [['spec.podCIDRs', undefined]], [], []],
     ['priority', 'its value', [], [['value', 6]], ['value: Forbidden: may not be changed in an update.']],

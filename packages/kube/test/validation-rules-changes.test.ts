@@ -243,6 +243,14 @@ describe('changes', () => {
       ['status.acceptedNames.plural: Invalid value: "!"'],
     ],
     [
+      'revision',
+      '',
+      [],
+      [['revision', -1]],
+      ['revision: Invalid value: -1: must be greater than or equal to 0'],
+    ],
+    ['definition', '', [], [['spec.scope', 'World']], ['spec.scope: Unsupported value: "World"']],
+    [
       'class',
       '',
       [],

@@ -8,6 +8,14 @@ const SHOWN = 'spec.validation.openAPIV3Schema';
 const property = (schema: object): Change => [`${SCHEMA}.properties`, { p: schema }];
 
 const ROWS: Row[] = [
+  ['definition', [[`${SCHEMA}.properties`, { metadata: { type: 'object', properties: { name: {} } } }]], []],
+  [
+    'definition',
+    [[`${SCHEMA}.properties`, { p: { type: 'object', properties: { metadata: {} } } }]],
+    [
+      `${SHOWN}.properties[p].properties[metadata].type: Required value: must not be empty for specified object fields`,
+    ],
+  ],
   [
     'definition',
     [

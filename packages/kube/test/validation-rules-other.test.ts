@@ -7,6 +7,17 @@ const metric = (value: object): Change => ['spec.metrics', [value]];
 const target = { type: 'AverageValue', averageValue: '1' };
 
 const ROWS: Row[] = [
+  [
+    'storage',
+    [['reclaimPolicy', 'Recycle']],
+    ['reclaimPolicy: Unsupported value: "Recycle": supported values: "Delete", "Retain"'],
+  ],
+  ['claim', [['spec.accessModes', ['ReadWriteOncePod']]], []],
+  [
+    'quota',
+    [['spec.scopeSelector', { matchExpressions: [{ scopeName: 'BestEffort', operator: 'Exists' }] }]],
+    [],
+  ],
   ['secret', [['type', 'kubernetes.io/ssh-auth']], ['data[ssh-privatekey]: Required value']],
   [
     'secret',

@@ -10,6 +10,50 @@ const volumes = (...each: object[]): Change => [
 const mounts = (...each: object[]): Change => [`${C}.volumeMounts`, each];
 
 const ROWS: Row[] = [
+  [
+    'pod',
+    [[`${C}.resizePolicy`, [{ resourceName: 'disk', restartPolicy: 'x' }]]],
+    [
+      `${C}.resizePolicy: Unsupported value: "disk": supported values: "cpu", "memory"`,
+      `${C}.resizePolicy: Unsupported value: "x": supported values: "NotRequired", "RestartContainer"`,
+    ],
+  ],
+  [
+    'pod',
+    [
+      [
+        'spec.volumes',
+        [
+          { name: 'v', emptyDir: { sizeLimit: '0' } },
+          { name: 'w', emptyDir: { sizeLimit: 'x' } },
+        ],
+      ],
+    ],
+    ['spec.volumes[1].emptyDir.sizeLimit: Invalid value: "x": quantities must match'],
+  ],
+  [
+    'pod',
+    [
+      [
+        'spec.volumes',
+        [
+          {
+            name: 'v',
+            ephemeral: {
+              volumeClaimTemplate: {
+                metadata: { labels: { a: '!' }, annotations: { '!': '' } },
+                spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1' } } },
+              },
+            },
+          },
+        ],
+      ],
+    ],
+    [
+      'spec.volumes[0].ephemeral.volumeClaimTemplate.metadata.annotations: Invalid value: "!"',
+      'spec.volumes[0].ephemeral.volumeClaimTemplate.metadata.labels: Invalid value: "!"',
+    ],
+  ],
   ['pod', [['spec.terminationGracePeriodSeconds', -1]], []],
   ['pod', [['spec.os', {}]], ['spec.os.name: Required value: cannot be empty']],
   [

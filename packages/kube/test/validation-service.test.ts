@@ -299,6 +299,42 @@ describe('a changed Service', () => {
         'spec.ipFamilyPolicy: Invalid value: "PreferDualStack": must be set to \'SingleStack\' when releasing the secondary ipFamily',
       ],
     ],
+    [
+      'families turned round',
+      DUAL,
+      [...DUAL, ['spec.ipFamilies', ['IPv6', 'IPv4']], ['spec.clusterIPs', ['10.96.0.1', 'fd00::1']]],
+      [
+        'spec.ipFamilies[0]: Invalid value: ["IPv6","IPv4"]: may not change once set',
+        'spec.clusterIPs[0]: Invalid value: "10.96.0.1": expected an IPv6 value as indicated by `ipFamilies[0]`',
+        'spec.clusterIPs[1]: Invalid value: "fd00::1": expected an IPv4 value as indicated by `ipFamilies[1]`',
+      ],
+    ],
+    [
+      'families of a headless one',
+      [
+        ['spec.clusterIP', 'None'],
+        ['spec.ipFamilies', ['IPv4']],
+      ],
+      [
+        ['spec.clusterIP', 'None'],
+        ['spec.ipFamilies', ['IPv6']],
+      ],
+      [],
+    ],
+    [
+      'second address first',
+      ALLOCATED,
+      [
+        ...DUAL,
+        ['spec.clusterIP', 'fd00::1'],
+        ['spec.clusterIPs', ['fd00::1', '10.96.0.1']],
+        ['spec.ipFamilies', ['IPv6', 'IPv4']],
+      ],
+      [
+        'spec.clusterIPs[0]: Invalid value: ["fd00::1","10.96.0.1"]: may not change once set',
+        'spec.ipFamilies[0]: Invalid value: ["fd00::1","10.96.0.1"]: may not change once set',
+      ],
+    ],
     ['one address less', DUAL, ALLOCATED, []],
     ['an alias now', ALLOCATED, [['spec', { type: 'ExternalName', externalName: 'x' }]], []],
     [
