@@ -23,7 +23,7 @@ import {
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const docs = join(root, 'docs');
 const UP_TIMEOUT_SECONDS = 180;
-const USAGE = `usage: npm run bench:boot -- [--json] [--nodes 1,3,10,30] [--runs 3] [--mode iptables|ebpf]
+const USAGE = `usage: npm run bench:boot -- [--json] [--nodes 1,3,10,30] [--runs 3] [--mode MODE]
                              [--loopback 127.0.79.0/24] [--write-docs]
 `;
 

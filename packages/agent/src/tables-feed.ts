@@ -2,7 +2,7 @@
  * Keeps the data plane's tables in step with what the cluster says and which pods are here.
  */
 import { compileTables } from '@podwire/compile/tables';
-import type { LocalEndpoint, Tables } from '@podwire/dataplane/tables';
+import { type LocalEndpoint, SERVICE_MODES, type Tables } from '@podwire/dataplane/tables';
 import type { Change, ClusterSettings, SyncState } from '@podwire/sync/types';
 import type { Node, Service } from 'kubernetes-types/core/v1.js';
 import type { EndpointSlice } from 'kubernetes-types/discovery/v1.js';
@@ -69,7 +69,7 @@ export class TablesFeed {
  */
 function serviceMode(node: Node | undefined): ClusterSettings['mode'] | undefined {
   const wanted = node?.metadata?.annotations?.['podwire.dev/service-mode'];
-  return wanted === 'iptables' || wanted === 'ebpf' ? wanted : undefined;
+  return SERVICE_MODES.find((mode) => mode === wanted);
 }
 
 function nodeFacts({ metadata, spec, status }: Node): string {

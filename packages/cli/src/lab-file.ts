@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
 import { Complaint } from './complaint.ts';
 
-/** How a Service's address becomes a backend's: kube-proxy's iptables chains, or Cilium's eBPF maps. */
-export const MODES = ['iptables', 'ebpf'] as const;
+/** How a Service's address becomes a backend's: as in one of kube-proxy's three modes, or by Cilium's eBPF maps. */
+export const MODES = ['iptables', 'ipvs', 'nftables', 'ebpf'] as const;
 export type Mode = (typeof MODES)[number];
 export type IpFamily = 'IPv4' | 'IPv6';
 

@@ -33,7 +33,7 @@ program
   .description('start a lab; returns when all nodes are Ready and DNS answers')
   .option('-f, --file <lab.yaml>', 'lab file')
   .option('--nodes <n>', 'number of nodes', wholeNumber)
-  .option('--mode <mode>', 'how Services are carried out: iptables or ebpf')
+  .option('--mode <mode>', 'how Services are carried out: iptables, ipvs, nftables or ebpf')
   .option('--name <lab>', 'name of the lab')
   .option('--timeout <seconds>', 'give up after this long', seconds, 60)
   .addOption(json())

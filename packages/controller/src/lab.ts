@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { ServiceMode } from '@podwire/sync/types';
 
 export type IpFamily = 'IPv4' | 'IPv6';
 
@@ -20,7 +21,7 @@ export interface LabNode {
 /** lab.json: a lab file with every default filled in. */
 export interface Lab {
   name: string;
-  mode: 'iptables' | 'ebpf';
+  mode: ServiceMode;
   ipFamilies: IpFamily[];
   podCIDRs: string[];
   serviceCIDRs: string[];

@@ -10,7 +10,8 @@
 import type { PolicyTables } from './policy.ts';
 
 /** Which real system's service translation is reproduced. */
-export type ServiceMode = 'iptables' | 'ipvs' | 'nftables' | 'ebpf';
+export type ServiceMode = (typeof SERVICE_MODES)[number];
+export const SERVICE_MODES = ['iptables', 'ipvs', 'nftables', 'ebpf'] as const;
 
 export interface Tables {
   /** Grows with every snapshot that differs; cached verdicts of an older epoch are checked again. */

@@ -12,10 +12,13 @@ export const JOIN_PATH = '/podwire/v1/join';
 /** What a peer is; it decides what the controller shows it. */
 export type Role = 'agent' | 'dns';
 
+/** How Services are carried out: as kube-proxy does in its three modes, or as Cilium does. */
+export type ServiceMode = 'iptables' | 'ipvs' | 'nftables' | 'ebpf';
+
 /** What every node must agree on; it comes with Welcome and so needs no flag on the agent's command line. */
 export interface ClusterSettings {
   name: string;
-  mode: 'iptables' | 'ebpf';
+  mode: ServiceMode;
   ipFamilies: ('IPv4' | 'IPv6')[];
   podCIDRs: string[];
   serviceCIDRs: string[];
