@@ -523,3 +523,55 @@ describe('a changed Pod', () => {
     expect(texts).toEqual(expected);
   });
 });
+
+describe('subresources of a Pod', () => {
+  const EPHEMERAL = { name: 'debug', image: 'busybox:1' };
+  const list = (...each: object[]): Change => ['spec.ephemeralContainers', each];
+
+  test.each<[string, string, Change[], Change[], string[]]>([
+    ['ephemeralcontainers', 'one more', [], [list(EPHEMERAL)], []],
+    [
+      'ephemeralcontainers',
+      'one less',
+      [list(EPHEMERAL)],
+      [],
+      ['spec.ephemeralContainers: Forbidden: existing ephemeral containers "debug" may not be removed\n'],
+    ],
+    [
+      'ephemeralcontainers',
+      'changed',
+      [list(EPHEMERAL)],
+      [list({ ...EPHEMERAL, image: 'busybox:2' })],
+      [
+        'spec.ephemeralContainers: Forbidden: existing ephemeral containers "debug" may not be changed\n-image: "busybox:1"\n+image: "busybox:2"',
+      ],
+    ],
+    [
+      'ephemeralcontainers',
+      'without image',
+      [],
+      [list({ name: 'debug' })],
+      ['spec.ephemeralContainers[0].image: Required value'],
+    ],
+    [
+      'resize',
+      'less than is asked for',
+      [],
+      [[`${C}.resources`, { requests: { cpu: '2' }, limits: { cpu: '1' } }]],
+      [`${C}.resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1`],
+    ],
+    ['resize', 'more', [], [[`${C}.resources`, { requests: { cpu: '1' } }]], []],
+    ['binding', 'a node', [], [['spec.nodeName', 'n']], []],
+  ])('%s: %s', (subresource, _name, before, after, expected) => {
+    expect(updateTexts(changed(POD, ...before), changed(POD, ...after), subresource)).toEqual(expected);
+  });
+
+  test('finalizers of a namespace', () => {
+    const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'a' }, spec: {} };
+    const odd = changed(namespace, ['spec.finalizers', ['x']]);
+    expect(updateTexts(namespace, odd, 'finalize')).toHaveLength(1);
+    expect(
+      updateTexts(changed(namespace, ['spec.finalizers', ['kubernetes']]), namespace, 'finalize'),
+    ).toEqual([]);
+  });
+});

@@ -27,7 +27,13 @@ import {
   checkIngressUpdate,
   checkNetworkPolicy,
 } from './networking.ts';
-import { checkPod, checkPodStatus, checkPodUpdate } from './pod.ts';
+import {
+  checkEphemeralContainersUpdate,
+  checkPod,
+  checkPodResize,
+  checkPodStatus,
+  checkPodUpdate,
+} from './pod.ts';
 import { checkPodTemplate } from './pod-spec.ts';
 import {
   checkLease,
@@ -88,6 +94,10 @@ export interface KindRules {
   readonly update?: (errors: Errors, object: JsonObject, old: JsonObject) => void;
   /** Of a write to the subresource status, whose spec is the stored one; nothing without it. */
   readonly status?: (errors: Errors, object: JsonObject, old: JsonObject) => void;
+  /** Of writes to other subresources, by name. */
+  readonly subresources?: Readonly<
+    Record<string, (errors: Errors, object: JsonObject, old: JsonObject) => void>
+  >;
 }
 
 const RBAC = 'rbac.authorization.k8s.io';
@@ -136,7 +146,12 @@ export const KIND_RULES: Readonly<Record<string, KindRules>> = {
   'jobs.batch': { create: checkJob, update: checkJobUpdate, status: checkJobStatus },
   'leases.coordination.k8s.io': { create: checkLease },
   limitranges: { create: checkLimitRange },
-  namespaces: { name: dns1123LabelErrors, create: checkNamespace, status: checkNamespaceStatus },
+  namespaces: {
+    name: dns1123LabelErrors,
+    create: checkNamespace,
+    status: checkNamespaceStatus,
+    subresources: { finalize: checkNamespace },
+  },
   'networkpolicies.networking.k8s.io': { create: checkNetworkPolicy },
   nodes: { create: checkNode, update: checkNodeUpdate, status: checkNodeStatus },
   persistentvolumeclaims: { create: checkPersistentVolumeClaim, update: checkPersistentVolumeClaimUpdate },
@@ -145,7 +160,17 @@ export const KIND_RULES: Readonly<Record<string, KindRules>> = {
     create: checkPodDisruptionBudget,
     status: checkPodDisruptionBudgetStatus,
   },
-  pods: { create: checkPod, update: checkPodUpdate, status: checkPodStatus },
+  pods: {
+    create: checkPod,
+    update: checkPodUpdate,
+    status: checkPodStatus,
+    subresources: {
+      // A node is chosen by name only, and the scheduler chose it.
+      binding() {},
+      ephemeralcontainers: checkEphemeralContainersUpdate,
+      resize: checkPodResize,
+    },
+  },
   podtemplates: {
     create: (errors, object) => checkPodTemplate(errors, asObject(object.template), 'template'),
   },

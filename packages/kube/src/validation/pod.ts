@@ -89,6 +89,30 @@ export function checkPodUpdate(errors: Errors, pod: JsonObject, old: JsonObject)
   }
 }
 
+/** Ephemeral containers come and stay. */
+export function checkEphemeralContainersUpdate(errors: Errors, pod: JsonObject, old: JsonObject): void {
+  checkMetadataAndSpec(errors, pod);
+  const field = 'spec.ephemeralContainers';
+  const containers = asObjects(asObject(pod.spec).ephemeralContainers);
+  for (const before of asObjects(asObject(old.spec).ephemeralContainers)) {
+    const name = JSON.stringify(asText(before.name));
+    const after = containers.find((container) => container.name === before.name);
+    if (after === undefined) {
+      errors.push(forbiddenField(field, `existing ephemeral containers ${name} may not be removed\n`));
+    } else if (!semanticEquals(after, before)) {
+      const changes = changedFields(before, after);
+      errors.push(
+        forbiddenField(field, `existing ephemeral containers ${name} may not be changed\n${changes}`),
+      );
+    }
+  }
+}
+
+/** What a resize may change is taken from the request by the strategy; the whole must still be right. */
+export function checkPodResize(errors: Errors, pod: JsonObject): void {
+  checkMetadataAndSpec(errors, pod);
+}
+
 export function checkPodStatus(errors: Errors, pod: JsonObject, old: JsonObject): void {
   const status = asObject(pod.status);
   const before = asObject(old.status);

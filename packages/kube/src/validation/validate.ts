@@ -39,8 +39,8 @@ export function validateCreate(info: ValidatedType, object: KubeObject): FieldEr
 }
 
 /**
- * The same for an object about to replace `old`. `subresource` is 'status' when only the status may have changed, which has
- * rules of its own; any other value means the object itself.
+ * The same for an object about to replace `old`. Writes to a subresource ('status', 'ephemeralcontainers') have rules of their
+ * own; of one that has none (''; 'scale') those of the object itself hold.
  */
 export function validateUpdate(
   info: ValidatedType,
@@ -53,7 +53,11 @@ export function validateUpdate(
   checkMetadataUpdate(errors, asObject(object.metadata), asObject(old.metadata), {
     anyFinalizer: rules.anyFinalizer ?? false,
   });
+  const ownRule = Object.hasOwn(rules.subresources ?? {}, subresource)
+    ? rules.subresources?.[subresource]
+    : undefined;
   if (subresource === 'status') rules.status?.(errors, object, old);
+  else if (ownRule !== undefined) ownRule(errors, object, old);
   else if (rules.update !== undefined) rules.update(errors, object, old);
   else rules.create?.(errors, object);
   return withoutRepeats(errors);
