@@ -3,6 +3,7 @@
  * ConfigMaps, Secrets and Services of its namespace.
  */
 import type { ContainerSpec, ProbeSpec } from '@podwire/workload/container';
+import type { SharedVolume } from '@podwire/workload/shell/files';
 import type { ConfigMap, Container, Pod, Secret, Service } from 'kubernetes-types/core/v1.js';
 import type { PodAddresses } from './downward.ts';
 import { type ConfigSource, containerEnvironment, expandArguments } from './env.ts';
@@ -29,6 +30,7 @@ export class PodConfig {
   readonly #context: PodContext;
   readonly #owner: ConfiguredPod;
   readonly #specs = new Map<string, ConfiguredContainer>();
+  readonly #emptyDirs = new Map<string, SharedVolume>();
   #volumes: ReadonlyMap<string, ReadonlyMap<string, string>> = new Map();
 
   constructor(context: PodContext, owner: ConfiguredPod) {
@@ -44,9 +46,26 @@ export class PodConfig {
     this.#volumes = this.#readVolumes();
   }
 
+  /** The pod's emptyDirs where this container mounts them: one map for all containers of the pod. */
+  #emptyDirsOf(container: Container): ReadonlyMap<string, SharedVolume> {
+    const names = new Set(
+      (this.#owner.pod.spec?.volumes ?? [])
+        .filter(({ emptyDir }) => emptyDir !== undefined)
+        .map(({ name }) => name),
+    );
+    const mounts = new Map<string, SharedVolume>();
+    for (const { name, mountPath } of container.volumeMounts ?? []) {
+      if (!names.has(name)) continue;
+      const shared = this.#emptyDirs.get(name) ?? new Map();
+      this.#emptyDirs.set(name, shared);
+      mounts.set(mountPath, shared);
+    }
+    return mounts;
+  }
+
   /** @throws ContainerConfigError */
   specFor(container: Container): ContainerSpec {
-    const { state, resources } = this.#context;
+    const { state, resources, settings } = this.#context;
     const { pod } = this.#owner;
     const links = pod.spec?.enableServiceLinks !== false;
     const services = servicesForPod(state.list<Service>('services'), pod.metadata!.namespace!, links);
@@ -59,6 +78,7 @@ export class PodConfig {
       services: serviceEnvironment(services),
     });
     const files = containerFiles(container, this.#volumes, env, this.#volumeContext());
+    const emptyDirs = this.#emptyDirsOf(container);
     const spec: ContainerSpec = {
       name: container.name,
       image: container.image ?? '',
@@ -76,6 +96,11 @@ export class PodConfig {
         startup: container.startupProbe as ProbeSpec,
       },
       files,
+      ...(emptyDirs.size > 0 && { volumes: emptyDirs }),
+      // Waiting for others is what init containers do: in a lab whose probes are quick, their sleeps are too.
+      ...(pod.spec?.initContainers?.some(({ name }) => name === container.name) && {
+        sleepScale: settings.probeDelayScale,
+      }),
       ...(container.workingDir !== undefined && { workingDir: container.workingDir }),
     };
     this.#specs.set(container.name, { container, spec, files, mounted: new Map(files) });
