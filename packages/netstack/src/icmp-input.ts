@@ -29,7 +29,7 @@ const ECHO_REPLY_6 = 129;
 
 const quoted = new Packet();
 
-/** Takes the ICMP message of `packet`; `ours` says that it was sent to an own address. */
+/** Takes the ICMP message of `packet`; `ours` says that it was sent to this stack alone. */
 export function receiveIcmp(core: Core, packet: Packet, ours: boolean): void {
   const { frame, l4, end, version } = packet;
   const seed = version === 4 ? 0 : pseudoHeaderSum(frame, packet.l3, version, PROTOCOL_ICMPV6, end - l4);

@@ -43,11 +43,6 @@ export function isUnspecified(a: IpAddress): boolean {
   return a.w3 === 0 && a.w0 === 0 && a.w1 === 0 && (a.w2 === 0 || a.w2 === 0xffff);
 }
 
-/** 127.0.0.0/8 or ::1. */
-export function isLoopback(a: IpAddress): boolean {
-  return a.version === 4 ? a.w3 >>> 24 === 127 : a.w0 === 0 && a.w1 === 0 && a.w2 === 0 && a.w3 === 1;
-}
-
 /** 224.0.0.0/4 or ff00::/8. */
 export function isMulticast(a: IpAddress): boolean {
   return a.version === 4 ? a.w3 >>> 28 === 14 : a.w0 >>> 24 === 255;

@@ -12,7 +12,7 @@ import {
 import type { Core } from './core.ts';
 import { receiveIcmp } from './icmp-input.ts';
 import { replyPortUnreachable, replyProtocolUnreachable } from './icmp-output.ts';
-import { addressOfWords, isLoopback, isMulticast, isUnspecified, readAddress } from './ip-address.ts';
+import { addressOfWords, isMulticast, isUnspecified, readAddress } from './ip-address.ts';
 import { receiveTcp } from './tcp/demux.ts';
 
 /** Takes a frame. `fromLink` is false for what the stack sent to itself. Never throws on any bytes. */
@@ -79,31 +79,28 @@ const GROUP = 3;
 function addressKind(core: Core, packet: Packet, fromLink: boolean): number {
   const d3 = packet.dst3 | 0;
   if (core.routes.isOwnWords(packet.dst0 | 0, packet.dst1 | 0, packet.dst2 | 0, d3)) {
-    return isSoundSource(packet, fromLink && core.routes.hasLoopback) ? OURS : NOT_OURS;
+    return isSoundSource(core, packet, fromLink) ? OURS : NOT_OURS;
   }
   const destination = addressOfWords(packet.dst0, packet.dst1, packet.dst2, packet.dst3);
-  if (core.routes.hasLoopback && isLoopback(destination)) return fromLink ? NOT_OURS : OURS;
-  if (!isSoundSource(packet, fromLink && core.routes.hasLoopback)) return NOT_OURS;
+  if (core.routes.isLoopback(destination)) return fromLink ? NOT_OURS : OURS;
+  if (!isSoundSource(core, packet, fromLink)) return NOT_OURS;
   if (isMulticast(destination) || core.routes.isBroadcast(destination)) return GROUP;
   return core.acceptAnyAddress && !isUnspecified(destination) ? ANY : NOT_OURS;
 }
 
-// RFC 1122 3.2.1.3: no sender has a group, broadcast or loopback address. An own source address from the link
-// is fine: a hairpin through a service brings a pod its own packets back.
-function isSoundSource(packet: Packet, refuseLoopback: boolean): boolean {
+// RFC 1122 3.2.1.3: no sender has a group, broadcast or (on the link) loopback address. An own source address from
+// the link is fine: a hairpin through a service brings a pod its own packets back.
+function isSoundSource(core: Core, packet: Packet, fromLink: boolean): boolean {
+  const { src0, src1, src2, src3 } = packet;
+  if (fromLink && core.routes.isLoopbackWords(src0 | 0, src1 | 0, src2 | 0, src3 | 0)) return false;
   if (packet.version === 4) {
-    const top = packet.src3 >>> 24;
-    return (
-      top < 224 &&
-      !(top === 127 && refuseLoopback) &&
-      !(packet.src3 === 0 && packet.protocol !== PROTOCOL_UDP)
-    );
+    return src3 >>> 24 < 224 && !(src3 === 0 && packet.protocol !== PROTOCOL_UDP);
   }
-  if (packet.src0 >>> 24 === 255) return false;
-  if (packet.src0 !== 0 || packet.src1 !== 0) return true;
-  // Version 6 with a v4-mapped, loopback or unspecified source; the last only asks for duplicates.
-  if (packet.src2 === 0 && packet.src3 === 0) return packet.protocol === PROTOCOL_ICMPV6;
-  return packet.src2 !== 0xffff && !(packet.src2 === 0 && packet.src3 === 1 && refuseLoopback);
+  if (src0 >>> 24 === 255) return false;
+  if (src0 !== 0 || src1 !== 0) return true;
+  // Version 6 with a v4-mapped or unspecified source; the latter only asks for duplicates.
+  if (src2 === 0 && src3 === 0) return packet.protocol === PROTOCOL_ICMPV6;
+  return src2 !== 0xffff;
 }
 
 function receivePacket(core: Core, packet: Packet, target: number): void {
@@ -117,7 +114,7 @@ function receivePacket(core: Core, packet: Packet, target: number): void {
       return;
     case PROTOCOL_ICMP:
     case PROTOCOL_ICMPV6:
-      if (packet.l4 >= 0) receiveIcmp(core, packet, target === OURS);
+      if (packet.l4 >= 0) receiveIcmp(core, packet, target !== GROUP);
       return;
     default:
       if (target === OURS) replyProtocolUnreachable(core, packet);

@@ -9,7 +9,6 @@ import {
   type IpAddress,
   isLimitedBroadcast,
   isLinkLocalV6,
-  isLoopback,
   isMulticast,
   LOOPBACK_V4,
   LOOPBACK_V6,
@@ -32,6 +31,12 @@ export const ROUTE_LOOPBACK = 1;
 export const ROUTE_LINK = 2;
 /** To a group: the MAC address follows from the IP address. */
 export const ROUTE_GROUP = 3;
+
+/**
+ * Which addresses never leave the stack. True: 127.0.0.0/8 and ::1 (RFC 1122 3.2.1.3). 'host': 127.0.0.1 and ::1
+ * alone. False: none.
+ */
+export type LoopbackScope = boolean | 'host';
 
 export interface OwnAddress {
   readonly address: IpAddress;
@@ -61,7 +66,7 @@ export class RouteTable {
   readonly #destinations = new Map<number | string, Destination>();
   readonly #gatewayV4: IpAddress | undefined;
   readonly #gatewayV6: IpAddress | undefined;
-  readonly hasLoopback: boolean;
+  readonly #loopback: LoopbackScope;
   epoch = 0;
 
   constructor(o: {
@@ -70,14 +75,13 @@ export class RouteTable {
     gatewayV6: IpAddress | undefined;
     /** Without a gateway, every address is taken to be on the link. */
     onlinkDefault: boolean;
-    /** 127.0.0.0/8 and ::1 stay inside the stack. */
-    hasLoopback: boolean;
+    loopback: LoopbackScope;
   }) {
     this.#mtu = o.mtu;
     this.#gatewayV4 = o.gatewayV4;
     this.#gatewayV6 = o.gatewayV6;
     this.#onlinkDefault = o.onlinkDefault;
-    this.hasLoopback = o.hasLoopback;
+    this.#loopback = o.loopback;
   }
 
   /** Number of remote addresses it knows something of. */
@@ -117,9 +121,20 @@ export class RouteTable {
     return this.isOwnWords(a.w0, a.w1, a.w2, a.w3);
   }
 
+  /** Whether the words are a loopback address of this stack: it never is on the link. */
+  isLoopbackWords(w0: number, w1: number, w2: number, w3: number): boolean {
+    if (w0 !== 0 || w1 !== 0 || this.#loopback === false) return false;
+    if (w2 === 0) return w3 === LOOPBACK_V6.w3;
+    return w2 === 0xffff && (this.#loopback === 'host' ? w3 === LOOPBACK_V4.w3 : w3 >>> 24 === 127);
+  }
+
+  isLoopback(a: IpAddress): boolean {
+    return this.isLoopbackWords(a.w0, a.w1, a.w2, a.w3);
+  }
+
   /** Whether packets to it stay inside the stack. */
   isLocal(a: IpAddress): boolean {
-    return this.isOwn(a) || (this.hasLoopback && isLoopback(a));
+    return this.isOwn(a) || this.isLoopback(a);
   }
 
   /** 255.255.255.255 or the all-ones address of an own IPv4 prefix. */
@@ -138,8 +153,7 @@ export class RouteTable {
   /** The address to send from, undefined when the stack has none of that version. */
   sourceFor(destination: IpAddress): IpAddress | undefined {
     if (this.isOwn(destination)) return destination;
-    if (this.hasLoopback && isLoopback(destination))
-      return destination.version === 4 ? LOOPBACK_V4 : LOOPBACK_V6;
+    if (this.isLoopback(destination)) return destination.version === 4 ? LOOPBACK_V4 : LOOPBACK_V6;
     let first: IpAddress | undefined;
     for (const { address, prefixLength } of this.#own) {
       if (address.version !== destination.version) continue;

@@ -17,7 +17,7 @@ import { newHashKey } from './keyed-hash.ts';
 import { NeighborTable } from './link.ts';
 import { PortAllocator } from './ports.ts';
 import { Reassembly } from './reassembly.ts';
-import { type Destination, RouteTable } from './routes.ts';
+import { type Destination, type LoopbackScope, RouteTable } from './routes.ts';
 import { newStatistics, type Statistics } from './statistics.ts';
 import { TcpConnection } from './tcp/connection.ts';
 import { ListenSocket } from './tcp/listen.ts';
@@ -56,13 +56,13 @@ export interface StackOptions {
   addresses: { address: string; prefixLength: number }[];
   gateway?: { v4?: string | undefined; v6?: string | undefined };
   socketLb?: SocketLb;
-  /** Accept packets for, and send from, addresses that are not ours. */
+  /** Accept packets (pings too) for, and send from, addresses that are not ours. */
   acceptAnyAddress?: boolean;
   /**
-   * Default true. False for a stack whose link carries 127.0.0.0/8 and ::1 as any other address, such as a
-   * node's in a lab where nodes have addresses of the real loopback.
+   * Default true: 127.0.0.0/8 and ::1 stay inside the stack. With 'host' only 127.0.0.1 and ::1 do, so that the
+   * link carries the rest, such as the addresses of nodes in a lab on one machine; with false it carries all.
    */
-  loopback?: boolean;
+  loopback?: LoopbackScope;
   tcp?: Partial<TcpSettings>;
   /** Between two requests for a neighbour's MAC address; the third unanswered one fails. Default 1000. */
   neighborRetryMs?: number;
@@ -179,7 +179,7 @@ export class NetStack {
         gatewayV4: o.gateway?.v4 === undefined ? undefined : parseIpAddress(o.gateway.v4),
         gatewayV6: o.gateway?.v6 === undefined ? undefined : parseIpAddress(o.gateway.v6),
         onlinkDefault: o.acceptAnyAddress === true || neighborMac !== undefined,
-        hasLoopback: o.loopback !== false,
+        loopback: o.loopback ?? true,
       }),
       neighbors: new NeighborTable(
         () => core,

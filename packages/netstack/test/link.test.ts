@@ -232,7 +232,7 @@ describe('bounds', () => {
       gatewayV4: undefined,
       gatewayV6: undefined,
       onlinkDefault: true,
-      hasLoopback: true,
+      loopback: true,
     });
     for (let i = 0; i < 5000; i++) routes.lookup(parseIpAddress(`10.1.${i >> 8}.${i & 255}`)!);
     expect(routes.size).toBe(1024);
@@ -263,6 +263,88 @@ describe('a stack without loopback', () => {
       buildUdp({ src: '127.0.0.12', dst: '127.0.0.11', dstMac: MAC, srcPort: 9, dstPort: 5, payload: 'y' }),
     );
     expect(heard).toEqual(['y from 127.0.0.12 to 127.0.0.11']);
+  });
+});
+
+describe('the scope of loopback', () => {
+  const scopes = [
+    [true, ['127.0.0.1', '127.0.0.11', '::1']],
+    ['host', ['127.0.0.1', '::1']],
+    [false, []],
+  ] as const;
+  const addresses = ['127.0.0.1', '127.0.0.11', '::1'];
+
+  function pointToPoint(loopback: StackOptions['loopback'], o: Partial<StackOptions> = {}) {
+    const frames: Uint8Array[] = [];
+    const made = alone({
+      interface: {
+        name: 'eth0',
+        mac: MAC,
+        mtu: 1500,
+        neighborMac: PEER_MAC,
+        transmit: (frame) => frames.push(frame.slice()),
+      },
+      loopback,
+      ...o,
+    });
+    const sent = () => {
+      made.clock.settle();
+      return frames.splice(0).map((frame) => text(frame));
+    };
+    return { ...made, sent };
+  }
+
+  it.each(scopes)(
+    '%s: sends to %j inside, to the others over the link from its own address',
+    (scope, inside) => {
+      const { stack, sent } = pointToPoint(scope);
+      const heard: string[] = [];
+      stack.bindUdp({ port: 9 }).on('message', (_data, { localAddress }) => heard.push(localAddress));
+      for (const address of addresses) stack.bindUdp({ port: 0 }).send('x', 9, address);
+      const destinations = sent().map((line) => / > (\S+)\.9: UDP/.exec(line)?.[1]);
+      expect(heard).toEqual(inside);
+      expect(destinations).toEqual(addresses.filter((address) => !heard.includes(address)));
+    },
+  );
+
+  it.each(scopes)('%s: takes nothing from the link that says it comes from %j', (scope, inside) => {
+    const { stack, receive } = pointToPoint(scope);
+    const heard: string[] = [];
+    stack.bindUdp({ port: 9 }).on('message', (_data, { address }) => heard.push(address));
+    for (const src of addresses) {
+      const dst = src.includes(':') ? 'fd00::1' : '10.0.0.1';
+      receive(buildUdp({ src, dst, dstMac: MAC, srcPort: 5, dstPort: 9, payload: 'y' }));
+    }
+    expect(heard).toEqual(addresses.filter((address) => !(inside as readonly string[]).includes(address)));
+    expect(stack.statistics.foreignFrames).toBe(inside.length);
+  });
+
+  it.each(scopes)(
+    '%s: takes nothing from the link for %j, even when it accepts any address',
+    (scope, inside) => {
+      const { stack, receive } = pointToPoint(scope, { acceptAnyAddress: true });
+      const heard: string[] = [];
+      stack.bindUdp({ port: 9 }).on('message', (_data, { localAddress }) => heard.push(localAddress));
+      for (const dst of addresses) {
+        const src = dst.includes(':') ? 'fd00::9' : '10.0.0.9';
+        receive(buildUdp({ src, dst, dstMac: MAC, srcPort: 5, dstPort: 9, payload: 'y' }));
+      }
+      expect(heard).toEqual(addresses.filter((address) => !(inside as readonly string[]).includes(address)));
+    },
+  );
+
+  it.each(scopes)('%s: lets sockets be bound to %j and no other of them', (scope, inside) => {
+    const { stack } = pointToPoint(scope);
+    const bound = addresses.filter((host) => {
+      try {
+        stack.bindUdp({ host });
+        return true;
+      } catch (error) {
+        expect((error as NodeJS.ErrnoException).code).toBe('EADDRNOTAVAIL');
+        return false;
+      }
+    });
+    expect(bound).toEqual(inside);
   });
 });
 
