@@ -18,6 +18,7 @@ import {
   ExternalFrameReader,
   encodeExternalFrame,
 } from './external-frames.ts';
+import { stackLoopback } from './host-stack.ts';
 import type { PodContext } from './pods/pod-context.ts';
 import type { PodRuntime } from './pods/pod-runtime.ts';
 import { hostsFile, podHostname, resolvConf } from './pods/resolv-conf.ts';
@@ -29,6 +30,8 @@ export interface ExternalPodConfig {
   readonly podName: string;
   readonly addresses: readonly string[];
   readonly gateway: { readonly v4: string; readonly v6: string };
+  /** The stack's option: see packages/netstack/README.md. */
+  readonly loopback: 'host' | true;
   readonly mac: string;
   readonly mtu: number;
   readonly hostname: string;
@@ -105,6 +108,7 @@ export function externalRuntime(
         podName: pod.metadata!.name!,
         addresses: attachment.addresses,
         gateway: POD_GATEWAY,
+        loopback: stackLoopback(context.nodeAddresses),
         mac: attachment.mac,
         mtu,
         hostname: podHostname(pod, clusterDomain).hostname,

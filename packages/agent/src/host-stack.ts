@@ -8,7 +8,6 @@ import type { TcpSocket } from '@podwire/netstack/tcp-socket';
 import type { UdpSocket } from '@podwire/netstack/udp-socket';
 import type { Datapath } from './datapath.ts';
 import { HostGate } from './host-gate.ts';
-import { aliasIncoming, aliasOutgoing, toAlias } from './loopback-alias.ts';
 
 export interface HostStackOptions {
   readonly nowMs: () => number;
@@ -25,6 +24,15 @@ export interface HostStackOptions {
 /** What the data plane answers to on every link. */
 const GATEWAY_MAC = 'ee:ee:ee:ee:ee:ee';
 
+/**
+ * What of loopback the stacks of a node and of its pods keep to themselves. In a lab on one machine the nodes' addresses
+ * are loopback addresses of the real host (127.0.0.11, .12, …): to the stacks these are addresses like any other, behind
+ * their link, and only 127.0.0.1 is their own.
+ */
+export function stackLoopback(nodeAddresses: readonly string[]): 'host' | true {
+  return nodeAddresses.some((address) => address.startsWith('127.')) ? 'host' : true;
+}
+
 export class HostStack {
   readonly stack: NetStack;
   readonly gate: HostGate;
@@ -33,7 +41,6 @@ export class HostStack {
   constructor(options: HostStackOptions) {
     const { gateways, nodeAddresses } = options;
     this.mac = options.mac;
-    const isAliased = nodeAddresses.some((address) => toAlias(address) !== address);
     this.stack = new NetStack({
       nowMs: options.nowMs,
       random32: options.random32,
@@ -42,23 +49,18 @@ export class HostStack {
         mac: options.mac,
         mtu: options.mtu,
         neighborMac: GATEWAY_MAC,
-        transmit: (frame) => {
-          if (isAliased) aliasOutgoing(frame);
-          options.datapath().fromHost(frame);
-        },
+        transmit: (frame) => options.datapath().fromHost(frame),
       },
       // The node's own addresses are accepted as any other; what is sent to them takes the link.
       addresses: gateways.map((address) => ({ address, prefixLength: address.includes(':') ? 128 : 32 })),
       acceptAnyAddress: true,
+      loopback: stackLoopback(nodeAddresses),
     });
     this.gate = new HostGate({
       own: [...nodeAddresses, ...gateways],
       allowsTcp: options.allowsTcp,
       hasUdp: options.hasUdp,
-      accept: (frame) => {
-        if (isAliased) aliasIncoming(frame);
-        this.stack.receive(frame);
-      },
+      accept: (frame) => this.stack.receive(frame),
       reply: (frame) => options.datapath().fromHost(frame),
     });
   }
@@ -68,7 +70,7 @@ export class HostStack {
     this.gate.receive(frame);
   }
 
-  /** Connects to any address, from any address: true addresses, as the data plane knows them. */
+  /** Connects to any address, from any address. */
   connectTcp(o: {
     host: string;
     port: number;
@@ -76,24 +78,19 @@ export class HostStack {
     localPort?: number;
     connectTimeoutMs?: number;
   }): TcpSocket {
-    const { localAddress } = o;
-    return this.stack.connectTcp({
-      ...o,
-      host: toAlias(o.host),
-      ...(localAddress !== undefined && { localAddress: toAlias(localAddress) }),
-    });
+    return this.stack.connectTcp(o);
   }
 
   /** A UDP socket at any address that talks to one peer. */
   connectUdp(local: { host: string; port: number }, peer: { host: string; port: number }): UdpSocket {
-    const socket = this.stack.bindUdp({ host: toAlias(local.host), port: local.port });
-    socket.connect(peer.port, toAlias(peer.host));
+    const socket = this.stack.bindUdp(local);
+    socket.connect(peer.port, peer.host);
     return socket;
   }
 
   /** Listens for connections to an address outside of the cluster. */
   listenOutside(address: string, port: number, onConnection: (socket: TcpSocket) => void): () => void {
-    const listener = this.stack.listenTcp({ host: toAlias(address), port }, onConnection);
+    const listener = this.stack.listenTcp({ host: address, port }, onConnection);
     return () => listener.close();
   }
 

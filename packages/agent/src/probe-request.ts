@@ -32,8 +32,6 @@ export interface ProbeAnswer {
 /** Where a probe starts. */
 export interface ProbeSource {
   readonly stack: NetStack;
-  /** The name by which the stack knows an address. */
-  readonly alias?: (address: string) => string;
   /** Addresses of a name as the pod resolves it. @throws Error */
   readonly resolve: (name: string, signal: AbortSignal) => Promise<string[]>;
 }
@@ -114,9 +112,8 @@ export async function runProbe(
     if (request.protocol !== 'dns') {
       facts.push({ remoteAddress: address, ...(request.port > 0 && { remotePort: request.port }) });
     }
-    const known = source.alias?.(address) ?? address;
     const note = (fact: Partial<ProbeAnswer>) => facts.push(fact);
-    const attempt = attempts[request.protocol](source, request, known, deadline, note);
+    const attempt = attempts[request.protocol](source, request, address, deadline, note);
     const answer = await Promise.race([attempt, late]);
     return Object.assign({ ok: true, ms: nowMs() - began, ...(resolved && { resolved }) }, ...facts, answer);
   } catch (error) {

@@ -4,7 +4,6 @@
 import type { ClusterSettings } from '@podwire/sync/types';
 import type { HostStack } from './host-stack.ts';
 import { HttpError } from './http/server.ts';
-import { toAlias } from './loopback-alias.ts';
 import type { PodManager } from './pods/pod-manager.ts';
 import type { ProbeFrom, ProbeSource } from './probe-request.ts';
 
@@ -15,8 +14,7 @@ export function probeSource(
   host: HostStack,
   settings: ClusterSettings,
 ): ProbeSource {
-  if (from.kind === 'host')
-    return { stack: host.stack, alias: toAlias, resolve: hostResolver(host, settings) };
+  if (from.kind === 'host') return { stack: host.stack, resolve: hostResolver(host, settings) };
   const where = `${from.namespace}/${from.name}`;
   const worker = pods.find(from.namespace, from.name);
   if (worker === undefined)

@@ -96,6 +96,40 @@ describe('pods', () => {
     expect(await to('10.244.2.77', 80)).toBe('EHOSTUNREACH');
   });
 
+  it('reach every node at its address, also where that is a loopback address of the machine', async () => {
+    for (const nodes of [LAB, ['172.18.0.11', '172.18.0.12']]) {
+      cluster = new EmulatedCluster({ nodes });
+      const a = cluster.node(1).addPod('a');
+      for (const node of cluster.nodes) {
+        expect(await failure(a.stack.connectTcp({ host: node.address, port: 9 }))).toBe('ECONNREFUSED');
+        node.host.stack.listenTcp({ port: 10 }, (socket) => socket.end(`${socket.remoteAddress}`));
+        expect(await ask(a, node.address, 10)).toEqual([a.addresses[0]]);
+        const icmp = a.stack.openIcmp(4);
+        icmp.send(node.address, { seq: 7 });
+        const [reply] = await once(icmp, 'message');
+        expect(reply).toMatchObject({ seq: 7, address: node.address });
+      }
+    }
+  });
+
+  it('keep 127.0.0.1 to themselves, and the rest of 127/8 where no node is there', async () => {
+    for (const [nodes, reached] of [
+      [LAB, ['127.0.0.1']],
+      [
+        ['172.18.0.11', '172.18.0.12'],
+        ['127.0.0.1', '127.0.9.12'],
+      ],
+    ] as const) {
+      cluster = new EmulatedCluster({ nodes: [...nodes] });
+      const a = cluster.node(1).addPod('a');
+      a.stack.listenTcp({ port: 9 }, (socket) => socket.end('myself'));
+      const answers = ['127.0.0.1', '127.0.9.12'].map(async (host) =>
+        (await ask(a, host, 9).catch(() => []))[0] === 'myself' ? [host] : [],
+      );
+      expect((await Promise.all(answers)).flat()).toEqual(reached);
+    }
+  });
+
   it('cannot leave the cluster, but for what is allowed', async () => {
     cluster = new EmulatedCluster({ nodes: LAB });
     const node = cluster.node(1);
@@ -169,6 +203,55 @@ describe.each(['iptables', 'ebpf'] as const)('services in %s mode', (mode) => {
       const socket = node.host.connectTcp({ host: node.address, port: 30080, localAddress: node.address });
       expect((await read(socket)).toString()).toMatch(/^c 10\.244\.\d\.1 /);
     }
+  });
+
+  it('answer on node ports of every node to pods', async () => {
+    cluster = new EmulatedCluster({ nodes: LAB, mode });
+    const [a, c] = [cluster.node(1).addPod('a'), cluster.node(2).addPod('c')];
+    serve(c, 8080, 'c');
+    cluster.expose(
+      'np',
+      { type: 'NodePort', clusterIP: '10.96.0.9', ports: [{ port: 80, nodePort: 30080 }] },
+      [{ pod: c, port: 8080 }],
+    );
+    const clients: string[] = [];
+    for (const node of cluster.nodes) {
+      const [name, client] = await ask(a, node.address, 30080);
+      expect(name).toBe('c');
+      clients.push(client!);
+    }
+    // kube-proxy masquerades what comes to a node port (the policy is Cluster); a socket that Cilium translates keeps
+    // its address, and so does what it passes on to a local backend.
+    expect(clients).toEqual(
+      mode === 'iptables' ? ['10.244.1.1', '10.244.2.1'] : [a.addresses[0], a.addresses[0]],
+    );
+  });
+
+  it('keep the address of a client of the outside where the policy is Local', async () => {
+    cluster = new EmulatedCluster({ nodes: LAB, mode });
+    const c = cluster.node(2).addPod('c');
+    serve(c, 8080, 'c');
+    cluster.expose(
+      'np',
+      {
+        type: 'NodePort',
+        clusterIP: '10.96.0.9',
+        externalTrafficPolicy: 'Local',
+        ports: [{ port: 80, nodePort: 30080 }],
+      },
+      [{ pod: c, port: 8080 }],
+    );
+    const connect = (n: number) => {
+      const { host, address } = cluster.node(n);
+      return host.connectTcp({
+        host: address,
+        port: 30080,
+        localAddress: '203.0.113.9',
+        connectTimeoutMs: 200,
+      });
+    };
+    expect((await read(connect(2))).toString()).toMatch(/^c 203\.0\.113\.9 /);
+    expect(await failure(connect(1))).toBe(mode === 'iptables' ? 'ETIMEDOUT' : 'ECONNREFUSED');
   });
 });
 

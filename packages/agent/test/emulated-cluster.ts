@@ -10,7 +10,7 @@ import type { EndpointSlice } from 'kubernetes-types/discovery/v1.js';
 import { PodLinks } from '../src/cni/attach.ts';
 import { gatewayOf, Ipam } from '../src/cni/ipam.ts';
 import { Datapath } from '../src/datapath.ts';
-import { HostStack } from '../src/host-stack.ts';
+import { HostStack, stackLoopback } from '../src/host-stack.ts';
 import { POD_GATEWAY } from '../src/pods/sandbox.ts';
 import { TraceRecorder } from '../src/trace.ts';
 
@@ -208,6 +208,7 @@ export class EmulatedPod {
         prefixLength: address.includes(':') ? 128 : 32,
       })),
       gateway: POD_GATEWAY,
+      loopback: stackLoopback([node.address]),
       ...(cluster.mode === 'ebpf' && {
         socketLb: createSocketLb({ pipeline, nowMs, random32, netnsCookie: attachment.id }),
       }),

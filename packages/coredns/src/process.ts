@@ -13,6 +13,7 @@ interface PodConfig {
   podName: string;
   addresses: string[];
   gateway: { v4?: string; v6?: string };
+  loopback?: 'host' | boolean;
   mac: string;
   mtu: number;
   args: string[];
@@ -48,6 +49,7 @@ export function run(): void {
       prefixLength: address.includes(':') ? 128 : 32,
     })),
     gateway: config.gateway,
+    ...(config.loopback !== undefined && { loopback: config.loopback }),
   });
   link.onFrame = (frame) => stack.receive(frame);
 

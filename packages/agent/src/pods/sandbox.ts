@@ -7,6 +7,7 @@ import { type ContainerSpec, startContainer } from '@podwire/workload/container'
 import type { Sandbox } from '@podwire/workload/types';
 import type { Pod } from 'kubernetes-types/core/v1.js';
 import type { Attachment } from '../cni/attach.ts';
+import { stackLoopback } from '../host-stack.ts';
 import type { PodContext } from './pod-context.ts';
 import type { PodRuntime } from './pod-runtime.ts';
 import { hostsFile, podHostname, resolvConf } from './resolv-conf.ts';
@@ -37,6 +38,7 @@ export function embeddedRuntime(
     interface: { name: 'eth0', mac, mtu: context.settings.mtu, transmit: attachment.send },
     addresses: addresses.map((address) => ({ address, prefixLength: address.includes(':') ? 128 : 32 })),
     gateway: POD_GATEWAY,
+    loopback: stackLoopback(context.nodeAddresses),
     ...(socketLb !== undefined && { socketLb }),
   });
   attachment.connect(stack);
