@@ -10,6 +10,7 @@
 import { createSocket } from 'node:dgram';
 import { join } from 'node:path';
 import { vtepMac } from '@podwire/compile/vtep-mac';
+import { dump } from '@podwire/dataplane/dump/dump';
 import { Pipeline } from '@podwire/dataplane/pipeline';
 import type { Tables } from '@podwire/dataplane/tables';
 import { SyncClient } from '@podwire/sync/client';
@@ -233,6 +234,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
             max: pipeline.conntrack.maxFlows,
             entries: pipeline.conntrack.list(nowMs(), limit),
           }),
+          dump: (format) => dump(pipeline, format, nowMs()),
           metrics: () =>
             agentMetrics({
               datapath,

@@ -404,6 +404,19 @@ describe('hostile bytes', () => {
 });
 
 describe('the agent’s own endpoints', () => {
+  it('refuse to dump what nobody knows, and what another mode keeps', async () => {
+    const unknown = await call('/podwire/dump?as=tc');
+    expect(unknown).toMatchObject({
+      status: 400,
+      text: expect.stringContaining('the formats are iptables-save, '),
+    });
+    const elsewhere = await call('/podwire/dump?as=ipvsadm');
+    expect(elsewhere.status).toBe(409);
+    expect(elsewhere.text).toContain(
+      'as ipvsadm: it runs in mode iptables, and only ipvs keeps such a table',
+    );
+  });
+
   it('arm, read and end a trace', async () => {
     const body = { id: 't-1', windowMs: 60_000, maxPackets: 10 };
     expect((await call('/podwire/trace/arm', { method: 'POST', body })).status).toBe(200);
@@ -415,6 +428,7 @@ describe('the agent’s own endpoints', () => {
   });
 
   it('show the tables', async () => {
+    expect(await call('/podwire/dump?as=conntrack')).toEqual({ status: 200, text: 'a flow\n' });
     const tables = JSON.parse((await call('/podwire/tables')).text);
     expect(tables).toMatchObject({ mode: 'iptables', node: { name: 'node-1', addresses: ['127.0.9.31'] } });
   });

@@ -109,13 +109,19 @@ export class ApiClient {
     contentType?: string,
     timeoutMs?: number,
   ): Promise<T> {
-    const response = await this.send(
-      method,
-      path,
-      body === undefined ? undefined : JSON.stringify(body),
-      contentType,
-      timeoutMs,
-    );
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const answer = await this.#text(method, path, text, contentType, timeoutMs);
+    return answer === '' ? (undefined as T) : (JSON.parse(answer) as T);
+  }
+
+  async #text(
+    method: string,
+    path: string,
+    body?: string,
+    contentType?: string,
+    timeoutMs?: number,
+  ): Promise<string> {
+    const response = await this.send(method, path, body, contentType, timeoutMs);
     if (response.status < 200 || response.status > 299) {
       let message = response.body.trim() || `HTTP ${response.status}`;
       let reason: string | undefined;
@@ -128,7 +134,7 @@ export class ApiClient {
       }
       throw new ApiFailure(response.status, message, reason);
     }
-    return response.body === '' ? (undefined as T) : (JSON.parse(response.body) as T);
+    return response.body;
   }
 
   get<T>(path: string, timeoutMs?: number): Promise<T> {
@@ -177,6 +183,11 @@ export class ApiClient {
   /** A request to a node agent, carried by the API server. */
   node<T>(node: string, method: string, path: string, body?: unknown, timeoutMs?: number): Promise<T> {
     return this.json<T>(method, `/api/v1/nodes/${node}/proxy${path}`, body, 'application/json', timeoutMs);
+  }
+
+  /** What a node agent answers to a GET, as it is. */
+  nodeText(node: string, path: string): Promise<string> {
+    return this.#text('GET', `/api/v1/nodes/${node}/proxy${path}`);
   }
 
   /** What the WebSocket client needs to reach a path of the API with the same credentials. */

@@ -60,7 +60,7 @@ program
   .addOption(lab())
   .action(async (options) => (await import('./commands/kubeconfig.ts')).kubeconfig(options));
 
-const node = program.command('node').description('kill, stop, start, add or remove a node');
+const node = program.command('node').description('kill, stop, start, add, remove or dump a node');
 for (const [verb, text] of [
   ['kill', 'kill -9 the node’s process, as a power cut would'],
   ['stop', 'stop the node’s process in an orderly way'],
@@ -77,6 +77,19 @@ for (const [verb, text] of [
   if (verb === 'add') command.option('--zone <zone>', 'zone label of the new node');
   command.action(async (name, options) => (await import('./commands/node.ts')).node(verb, name, options));
 }
+
+node
+  .command('dump')
+  .description('print a node’s own tables as a tool people know prints them')
+  .argument('<name>', 'node name')
+  .addOption(
+    new Option('--as <format>', 'whose words to use; conntrack in any mode, the others in their own')
+      .choices(['iptables-save', 'ip6tables-save', 'nft', 'ipvsadm', 'cilium-lb', 'conntrack'])
+      .makeOptionMandatory(),
+  )
+  .addOption(lab())
+  .addOption(kubeconfig())
+  .action(async (name, options) => (await import('./commands/dump.ts')).dump(name, options));
 
 program
   .command('logs')

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { ciliumLbList } from '../src/dump/cilium-lb.ts';
 import { conntrackList } from '../src/dump/conntrack.ts';
+import { DUMP_FORMATS, type DumpFormat, dump as dumpAs } from '../src/dump/dump.ts';
 import { iptablesSave } from '../src/dump/iptables-save.ts';
 import { nftList } from '../src/dump/nft.ts';
 import { Pipeline } from '../src/pipeline.ts';
@@ -426,5 +427,53 @@ describe('conntrack -L', () => {
     const entries = cluster.pipelines[0].conntrack.list(cluster.nowMs);
     expect(entries.some((entry) => entry.isServiceChoice)).toBe(true);
     expect(conntrackList(entries).trim().split('\n').length).toBe(entries.length - 1);
+  });
+});
+
+describe('ipvsadm -Ln', () => {
+  it('virtual servers with their real servers and how many connections those have', () => {
+    const endpoints = [endpoint(1, 1, 8080, 4), endpoint(2, 1, 8080, 4)];
+    const services = [
+      service({ name: 'web/dns', clusterIp: '10.96.0.10', protocol: 17, port: 53, endpoints }),
+      service({ endpoints, affinitySeconds: 10_800 }),
+      service({ version: 6, name: 'web/six', endpoints: [endpoint(2, 1, 8080, 6)] }),
+    ];
+    const cluster = new Cluster({ mode: 'ipvs', services });
+    const opened = cluster.fromPod(1, 2, tcp('10.244.1.6', 40_000, '10.96.0.9', 80, SYN));
+    expect(opened.seen).toBe('10.244.1.6:40000 -> 10.244.1.5:8080');
+    cluster.fromPod(1, 1, answerTo(opened.frame));
+    cluster.fromPod(1, 2, tcp('10.244.1.6', 40_000, '10.96.0.9', 80, ACK));
+    cluster.fromPod(1, 2, udp('10.244.1.6', 40_000, '10.96.0.10', 53));
+    const text = dumpAs(cluster.pipelines[0], 'ipvsadm', cluster.nowMs)!;
+    expect(text.replaceAll(/ +$/gm, '')).toMatchInlineSnapshot(`
+      "IP Virtual Server version 1.2.1 (size=4096)
+      Prot LocalAddress:Port Scheduler Flags
+        -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+      TCP  10.96.0.9:80 rr persistent 10800
+        -> 10.244.1.5:8080              Masq    1      1          0
+        -> 10.244.2.5:8080              Masq    1      0          0
+      TCP  [fd00:10:96::9]:80 rr
+        -> [fd00:10:244:2::5]:8080      Masq    1      0          0
+      UDP  10.96.0.10:53 rr
+        -> 10.244.1.5:8080              Masq    1      0          1
+        -> 10.244.2.5:8080              Masq    1      0          0
+      "
+    `);
+  });
+});
+
+describe('formats', () => {
+  it('a mode prints what it keeps and nothing else', () => {
+    const formats = Object.keys(DUMP_FORMATS) as DumpFormat[];
+    const printed = (['iptables', 'ipvs', 'nftables', 'ebpf'] as const).map((mode) => {
+      const { pipelines, nowMs } = new Cluster({ mode });
+      return [mode, formats.filter((format) => dumpAs(pipelines[0], format, nowMs) !== undefined)];
+    });
+    expect(Object.fromEntries(printed)).toEqual({
+      iptables: ['iptables-save', 'ip6tables-save', 'conntrack'],
+      ipvs: ['ipvsadm', 'conntrack'],
+      nftables: ['nft', 'conntrack'],
+      ebpf: ['cilium-lb', 'conntrack'],
+    });
   });
 });

@@ -1,6 +1,7 @@
 /**
  * The agent's own endpoints: traces, probes, tables, connection tracking, metrics.
  */
+import { DUMP_FORMATS, type DumpFormat, isDumpFormat } from '@podwire/dataplane/dump/dump';
 import type { Tables } from '@podwire/dataplane/tables';
 import { type ProbeFrom, type ProbeSource, parseProbeRequest, runProbe } from '../probe-request.ts';
 import type { TraceRecorder } from '../trace.ts';
@@ -14,6 +15,8 @@ export interface PodwireRoutesOptions {
   readonly tables: () => Tables;
   /** Live entries of the connection table, at most `limit`. */
   readonly conntrack: (limit: number) => { size: number; max: number; entries: readonly unknown[] };
+  /** Tables as other tools print them; undefined when the mode in force has none of the kind. */
+  readonly dump: (format: DumpFormat) => string | undefined;
   readonly metrics: () => string;
   /** Undefined while the node is well. */
   readonly unhealthy: () => string | undefined;
@@ -51,6 +54,27 @@ export function podwireRoutes(options: PodwireRoutesOptions): Route[] {
       http({ query, response }) {
         const limit = Number(query.get('limit') ?? DEFAULT_CONNTRACK_ENTRIES);
         respondJson(response, 200, options.conntrack(limit > 0 ? limit : DEFAULT_CONNTRACK_ENTRIES));
+      },
+    },
+    {
+      methods: ['GET'],
+      path: '/podwire/dump',
+      http({ query, response }) {
+        const format = query.get('as') ?? '';
+        if (!isDumpFormat(format)) {
+          const formats = Object.keys(DUMP_FORMATS).join(', ');
+          throw new HttpError(400, `Cannot dump as "${format}": the formats are ${formats}`);
+        }
+        const text = options.dump(format);
+        if (text === undefined) {
+          const { mode, node } = options.tables();
+          const wanted = DUMP_FORMATS[format];
+          throw new HttpError(
+            409,
+            `Cannot dump ${node.name} as ${format}: it runs in mode ${mode}, and only ${wanted} keeps such a table`,
+          );
+        }
+        respondText(response, 200, text);
       },
     },
     {
