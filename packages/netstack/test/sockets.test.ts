@@ -539,6 +539,20 @@ describe('acceptAnyAddress', () => {
     expect((await failure(a.connectTcp({ host: '93.184.216.34', port: 81 }))).code).toBe('ECONNREFUSED');
   });
 
+  it.each([
+    ['93.184.216.34', 4],
+    ['2001:db8::5', 6],
+  ] as const)('answers pings to %s', async (host, version) => {
+    const [a] = pair({
+      a: { gateway: { v4: '10.0.0.2', v6: 'fd00::2' } },
+      b: { acceptAnyAddress: true, gateway: { v4: '10.0.0.1', v6: 'fd00::1' } },
+    });
+    const socket = a.openIcmp(version);
+    socket.send(host, { seq: 3 });
+    const [reply] = await once(socket, 'message');
+    expect(reply).toMatchObject({ address: host, seq: 3 });
+  });
+
   it('anyPort takes every port nobody else listens on', async () => {
     const [a, b] = pair({ a: { gateway: { v4: '10.0.0.2' } }, b: { acceptAnyAddress: true } });
     b.listenTcp({ port: 80 }, (socket) => socket.end('eighty'));
