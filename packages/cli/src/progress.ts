@@ -10,7 +10,8 @@ export interface Progress {
 
 export function startProgress(quiet: boolean): Progress {
   if (quiet) return { stage() {}, done() {}, stop() {} };
-  if (!process.stderr.isTTY) {
+  // A terminal without a width, as some programs make one, is none that a spinner could draw on.
+  if (!process.stderr.isTTY || !process.stderr.columns) {
     let last = '';
     const line = (text: string): void => {
       if (text !== last) process.stderr.write(`${text}\n`);
