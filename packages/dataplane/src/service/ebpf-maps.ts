@@ -23,6 +23,7 @@ import {
 import type { ServiceEndpoint, ServicePort, Tables } from '../tables.ts';
 import { WordMap } from '../word-map.ts';
 import { protocolText } from './chain-names.ts';
+import { diffServices } from './service-diff.ts';
 import type { Frontend } from './translator.ts';
 
 export const SCOPE_EXTERNAL = 0;
@@ -88,11 +89,14 @@ export class EbpfMaps {
   readonly #backendRecords = new Map<string, BackendRecord>();
   readonly #reverseNat = new Map<number, Frontend>();
   readonly #reverseNatIndexes = new Map<string, number>();
+  /** How many values of the services map refer to an index. */
+  readonly #reverseNatUses = new Map<number, number>();
   #nextReverseNat = 1;
   // Frontend addresses of any port: what comes from outside to another port of theirs is not for a service.
   readonly #wildcards = new Map<string, number>();
   readonly #wildcardSet = new WordMap(4);
-  #programmed = new Map<ServicePort, Programmed>();
+  readonly #programmed = new Map<ServicePort, Programmed>();
+  #ports: readonly ServicePort[] = [];
   #inputs: readonly unknown[] = [];
 
   /** Brings the maps to a new snapshot. */
@@ -100,24 +104,19 @@ export class EbpfMaps {
     const inputs = [tables.node.addresses, tables.options];
     const keep = inputs.every((input, i) => input === this.#inputs[i]);
     this.#inputs = inputs;
-    const before = this.#programmed;
-    const after = new Map<ServicePort, Programmed>();
-    const added: ServicePort[] = [];
-    for (const port of tables.services) {
-      const old = keep ? before.get(port) : undefined;
-      if (old !== undefined) after.set(port, old);
-      else added.push(port);
-    }
+    const { added, removed } = keep
+      ? diffServices(this.#ports, tables.services)
+      : { added: tables.services, removed: this.#ports };
+    this.#ports = tables.services;
+    const old = removed.map((port) => this.#programmed.get(port)!);
+    for (const port of removed) this.#programmed.delete(port);
     // Take backends of the new before those of the old go, so that shared ones keep their ids; then exchange slots.
     const backends = added.map((port) => this.#takeBackends(port));
-    for (const [port, programmed] of before) {
-      if (after.get(port) !== programmed) this.#remove(programmed);
-    }
+    for (const programmed of old) this.#remove(programmed);
     added.forEach((port, i) => {
-      after.set(port, this.#add(port, backends[i], tables));
+      this.#programmed.set(port, this.#add(port, backends[i], tables));
     });
-    this.#programmed = after;
-    this.#dropUnusedReverseNat();
+    for (const { values } of old) this.#releaseReverseNat(values);
   }
 
   /** Slot 0 for an address, port and protocol, or undefined. Words are signed. */
@@ -194,7 +193,7 @@ export class EbpfMaps {
 
   /** Every frontend in force, for dumps. */
   list(): readonly ServiceValue[] {
-    return [...this.#programmed.values()].flatMap(({ values }) => values);
+    return this.#ports.flatMap((port) => this.#programmed.get(port)!.values);
   }
 
   #takeBackends(port: ServicePort): string[] {
@@ -265,7 +264,7 @@ export class EbpfMaps {
       scopes.push([SCOPE_INTERNAL, internalLocal ? port.localEndpoints : port.clusterEndpoints]);
     }
     const words = wordsOf(address);
-    const text = `${address} ${number} ${port.protocol}`;
+    const text = reverseNatKey(address, number, port);
     let reverseNat = this.#reverseNatIndexes.get(text);
     if (reverseNat === undefined) this.#reverseNatIndexes.set(text, (reverseNat = this.#nextReverseNat++));
     const frontend: Frontend = { words, port: number };
@@ -289,6 +288,7 @@ export class EbpfMaps {
           tables.options?.algorithm === 'maglev' ? this.#buildMaglev(endpoints, port, tables) : undefined,
       };
       values.push(value);
+      this.#reverseNatUses.set(reverseNat, (this.#reverseNatUses.get(reverseNat) ?? 0) + 1);
       this.#install(value, ids);
     }
   }
@@ -339,17 +339,20 @@ export class EbpfMaps {
     return maglevTable(backends, size, this.seeds.murmur);
   }
 
-  #dropUnusedReverseNat(): void {
-    const used = new Set<number>();
-    for (const { values } of this.#programmed.values())
-      for (const value of values) used.add(value.reverseNat);
-    if (used.size === this.#reverseNat.size) return;
-    for (const [text, index] of this.#reverseNatIndexes) {
-      if (used.has(index)) continue;
-      this.#reverseNatIndexes.delete(text);
-      this.#reverseNat.delete(index);
+  #releaseReverseNat(values: readonly ServiceValue[]): void {
+    for (const { reverseNat, frontendAddress, frontend, port } of values) {
+      const uses = this.#reverseNatUses.get(reverseNat)! - 1;
+      this.#reverseNatUses.set(reverseNat, uses);
+      if (uses > 0) continue;
+      this.#reverseNatUses.delete(reverseNat);
+      this.#reverseNat.delete(reverseNat);
+      this.#reverseNatIndexes.delete(reverseNatKey(frontendAddress, frontend.port, port));
     }
   }
+}
+
+function reverseNatKey(address: string, number: number, port: ServicePort): string {
+  return `${address} ${number} ${port.protocol}`;
 }
 
 function backendKey(endpoint: ServiceEndpoint, protocol: number): string {

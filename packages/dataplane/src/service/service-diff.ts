@@ -15,9 +15,10 @@ export function diffServices(before: readonly ServicePort[], after: readonly Ser
   let tail = 0;
   while (tail < shorter - start && before[before.length - 1 - tail] === after[after.length - 1 - tail])
     tail++;
-  const old = before.slice(start, before.length - tail);
-  const next = after.slice(start, after.length - tail);
-  const had = new Set(old);
-  const has = new Set(next);
-  return { removed: old.filter((port) => !has.has(port)), added: next.filter((port) => !had.has(port)) };
+  const old = new Set(before.slice(start, before.length - tail));
+  const next = new Set(after.slice(start, after.length - tail));
+  return {
+    removed: [...old].filter((port) => !next.has(port)),
+    added: [...next].filter((port) => !old.has(port)),
+  };
 }
