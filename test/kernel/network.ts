@@ -70,6 +70,8 @@ function setSysctls(namespace: string, values: Readonly<Record<string, number>>)
 }
 
 const SYSCTLS = {
+  // A new namespace starts with the machine's value.
+  'ipv4/ip_forward': 0,
   'ipv6/conf/all/accept_dad': 0,
   'ipv6/conf/default/accept_dad': 0,
   'ipv6/conf/all/forwarding': 0,

@@ -25,6 +25,8 @@ const SPREAD_CONNECTIONS = 600;
 /** For what is expected to be lost, and for the rest. */
 const SILENCE_MS = 400;
 const PATIENCE_MS = 10_000;
+/** Seconds are enough on an idle machine. */
+const TEST_TIMEOUT_MS = 120_000;
 
 /** Why the comparison cannot run here, or undefined. */
 function obstacle(): string | undefined {
@@ -92,7 +94,12 @@ function casesOf(services: readonly ServicePort[], seed: number): Case[] {
   for (const port of services) {
     const ofFamily = (addresses: readonly string[]): string[] =>
       addresses.filter((address) => address.includes(':') === (port.version === 6));
-    const frontends: [string, string, number][] = [['clusterIP', port.clusterIp, port.port]];
+    const unallocated = port.version === 4 ? '10.96.200.7' : 'fd00:10:96::c807';
+    const frontends: [string, string, number][] = [
+      ['clusterIP', port.clusterIp, port.port],
+      ['another port of clusterIP', port.clusterIp, 9999],
+      ['unallocated clusterIP', unallocated, port.port],
+    ];
     for (const address of port.externalIps) frontends.push(['externalIP', address, port.port]);
     for (const address of port.loadBalancerIps) frontends.push(['loadBalancerIP', address, port.port]);
     if (port.nodePort !== 0) {
@@ -251,7 +258,7 @@ const JUDGED: readonly Judged[] = [
 const missing = obstacle();
 const title = missing === undefined ? 'the kernel agrees' : `the kernel agrees (not compared: ${missing})`;
 
-describe.skipIf(missing !== undefined)(title, () => {
+describe.skipIf(missing !== undefined)(title, { timeout: TEST_TIMEOUT_MS }, () => {
   let network: Network;
 
   beforeAll(async () => {
@@ -284,7 +291,7 @@ describe.skipIf(missing !== undefined)(title, () => {
       const { seen, disagreements } = await compare(network, decider, cases);
       expect(disagreements, `seed ${SEED}`).toEqual([]);
       // The services were of every kind.
-      for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(40);
+      for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(15);
     });
 
     it('the spread over backends', async () => {
@@ -321,7 +328,10 @@ describe.skipIf(missing !== undefined)(title, () => {
     });
 
     it('rules that differ are noticed', async () => {
-      const some = cases.filter(({ affinitySeconds }) => affinitySeconds === 0).slice(0, 90);
+      // Of ports that services have.
+      const some = cases
+        .filter(({ affinitySeconds, frontend }) => affinitySeconds === 0 && !frontend.includes(' '))
+        .slice(0, 90);
       for (const [rule, replacement] of spoilt) {
         loadBoth((text) => text.replace(rule, replacement));
         const { disagreements } = await compare(network, decider, some, 2 * SILENCE_MS);
