@@ -9,17 +9,17 @@ export interface Bar {
 
 const COLOURS = ['#2f6fb2', '#9dbfe0', '#c8792b'];
 const ROW = 26;
-const LABEL_WIDTH = 170;
+const LABEL_WIDTH = 200;
 const BAR_WIDTH = 440;
 const WIDTH = LABEL_WIDTH + BAR_WIDTH + 110;
-const TOP = 56;
 
 /** Labelled horizontal bars from 0, with their values written beside them, as the text of an SVG image. */
 export function barsSvg(title: string, unit: string, bars: readonly Bar[]): string {
   const largest = Math.max(...bars.map((bar) => bar.range?.[1] ?? bar.value));
   const scale = (value: number): string => ((value / largest) * BAR_WIDTH).toFixed(1);
   const series = [...new Set(bars.map((bar) => bar.series ?? ''))];
-  const height = TOP + bars.length * ROW + 14;
+  const top = series.length > 1 ? 56 : 40;
+  const height = top + bars.length * ROW + 14;
   const lines = [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}"`,
     '  font-family="system-ui, sans-serif" font-size="13" fill="#1b1f24">',
@@ -34,7 +34,7 @@ export function barsSvg(title: string, unit: string, bars: readonly Bar[]): stri
     }
   }
   for (const [i, bar] of bars.entries()) {
-    const y = TOP + i * ROW;
+    const y = top + i * ROW;
     const colour = COLOURS[series.indexOf(bar.series ?? '')];
     const end = LABEL_WIDTH + Number(scale(bar.range?.[1] ?? bar.value));
     lines.push(

@@ -80,7 +80,7 @@ try {
   await boot({ ...settings, nodes: Math.min(...counts) });
   const cases: Case[] = [];
   for (const nodes of counts) cases.push(await measure(plural(nodes), { ...settings, nodes }));
-  cases.push(await measure('3 nodes, first start ever', { ...settings, nodes: 3, cold: true }));
+  cases.push(await measure('3 nodes, nothing compiled', { ...settings, nodes: 3, cold: true }));
   if (values.json) for (const line of jsonLines(cases)) process.stdout.write(`${JSON.stringify(line)}\n`);
   else process.stdout.write(report(cases));
   if (values['write-docs']) writeDocs(cases);
