@@ -39,6 +39,7 @@ function obstacle(): string | undefined {
       'veth pairs',
       () => run('ip', ['-n', scratch, 'link', 'add', 'podwire0', 'type', 'veth', 'peer', 'name', 'podwire1']),
     ],
+    ['nft', () => run('ip', ['netns', 'exec', scratch, 'nft', 'list', 'ruleset'])],
     [
       'iptables-restore with the matches kube-proxy uses',
       () =>
