@@ -10,8 +10,9 @@ export class LoopbackCapture {
 
   private constructor(file: string, filter: string) {
     this.file = file;
-    // --immediate-mode and -U: a packet is in the file as soon as it was seen; 32 MB for what comes in bursts.
-    const options = ['-i', 'lo', '-n', '-U', '--immediate-mode', '-B', '32768', '-w', file];
+    // --immediate-mode and -U: a packet is in the file as soon as it was seen. In that mode a packet takes a slot of the
+    // snapshot length, so that 64 MB hold 32,000 packets of 2 KB, more than a test sends: a slow reader loses none.
+    const options = ['-i', 'lo', '-n', '-U', '--immediate-mode', '-s', '2048', '-B', '65536', '-w', file];
     // -Z root: tcpdump must not give up the right to write into our directory.
     this.#process = spawn('tcpdump', [...options, '-Z', 'root', filter], {
       stdio: ['ignore', 'ignore', 'pipe'],
