@@ -7,16 +7,15 @@ export default class ClosingLineReporter implements Reporter {
     let failed = unhandledErrors.length;
     const skipped: string[] = [];
     for (const module of modules) {
-      let tests = 0;
+      const failedBefore = failed;
       for (const test of module.children.allTests()) {
-        tests++;
         const { state } = test.result();
         if (state === 'passed') passed++;
         else if (state === 'failed') failed++;
         else skipped.push(test.fullName);
       }
-      // A module that fails to load has no tests to count.
-      if (module.state() === 'failed' && tests === 0) failed++;
+      // A module that does not load, or whose beforeAll fails, has failed without a failed test.
+      if (module.state() === 'failed' && failed === failedBefore) failed++;
     }
     process.on('exit', () => {
       for (const name of skipped) process.stdout.write(`skipped: ${name}\n`);
