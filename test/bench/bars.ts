@@ -23,6 +23,7 @@ export function barsSvg(title: string, unit: string, bars: readonly Bar[]): stri
   const lines = [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}"`,
     '  font-family="system-ui, sans-serif" font-size="13" fill="#1b1f24">',
+    `<title>${escapeXml(title)}</title>`,
     `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
     `<text x="12" y="24" font-size="15" font-weight="600">${escapeXml(title)}</text>`,
   ];
