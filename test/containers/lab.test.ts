@@ -146,7 +146,9 @@ describe.skipIf(why !== undefined)(`a lab of containers${why ? ` (${why})` : ''}
     const capture = hasCommand('tcpdump') && hasCommand('tshark');
     const file = join(scratch, 'bridge.pcap');
     const tcpdump = capture
-      ? execa('tcpdump', ['-i', bridge, '-U', '-w', file, 'udp port 8472'], { reject: false })
+      ? execa('tcpdump', ['-i', bridge, '-U', '--immediate-mode', '-w', file, 'udp port 8472'], {
+          reject: false,
+        })
       : undefined;
     if (tcpdump)
       await new Promise<void>((resolve) =>

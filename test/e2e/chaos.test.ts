@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execaSync } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, root, TestLab } from './lab.ts';
+import { eventually, httpGet, root, TestLab } from './lab.ts';
 
 const hasKubectl = execaSync('kubectl', ['version', '--client'], { reject: false }).exitCode === 0;
 
@@ -114,7 +114,7 @@ describe.skipIf(!hasKubectl)(`processes that die${hasKubectl ? '' : ' (needs kub
   it('a killed controller: traffic goes on, nothing acknowledged is lost, agents resume', async () => {
     // Pods live on in their agents: what they say of the node port does not need the API.
     const url = `http://${lab.prefix}.11:30080/`;
-    const before = await fetch(url).then((response) => response.status);
+    const before = (await httpGet(url)).status;
     expect(before).toBe(200);
     const written: string[] = [];
     for (let i = 0; i < 20; i++) {
@@ -122,7 +122,7 @@ describe.skipIf(!hasKubectl)(`processes that die${hasKubectl ? '' : ' (needs kub
       written.push(`configmap/kept-${i}`);
     }
     process.kill(pidOf('controller'), 'SIGKILL');
-    for (let i = 0; i < 20; i++) expect((await fetch(url)).status).toBe(200);
+    for (let i = 0; i < 20; i++) expect((await httpGet(url)).status).toBe(200);
     expect((await lab.run(['status'])).stdout).toContain('the controller does not run');
 
     const again = await lab.up();
@@ -136,7 +136,7 @@ describe.skipIf(!hasKubectl)(`processes that die${hasKubectl ? '' : ' (needs kub
       );
     await lab.must('scale', 'deploy/orders', '--replicas=2');
     await lab.must('rollout', 'status', 'deploy/orders', '--timeout=60s');
-    for (let i = 0; i < 5; i++) expect((await fetch(url)).status).toBe(200);
+    for (let i = 0; i < 5; i++) expect((await httpGet(url)).status).toBe(200);
   }, 180_000);
 
   it('leaves nothing behind after down, even when its processes were killed', async () => {

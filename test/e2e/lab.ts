@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -69,6 +70,21 @@ export class TestLab {
       throw new Error(`kubectl ${args.join(' ')}: ${result.stderr || result.shortMessage}`);
     return String(result.stdout);
   }
+}
+
+/** One GET on a connection of its own: a kept one would still go where an earlier test's went, or be gone. */
+export function httpGet(url: string): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    get(url, { agent: false }, (response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        body += chunk;
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+      response.on('error', reject);
+    }).on('error', reject);
+  });
 }
 
 /** Asks until the answer is defined; the number of tries is bounded, not the clock's reading. */

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { execaSync } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, TestLab } from './lab.ts';
+import { eventually, httpGet, TestLab } from './lab.ts';
 
 const hasKubectl = execaSync('kubectl', ['version', '--client'], { reject: false }).exitCode === 0;
 
@@ -122,8 +122,8 @@ describe.skipIf(!hasKubectl)(`node addresses${hasKubectl ? '' : ' (needs kubectl
     });
 
     it('a process of the node reaches endpoints elsewhere in spite of policy Local', async () => {
-      const answer = await fetch(`http://${node1}:${PORTS.local}/clientip`);
-      expect((await answer.text()).replace(/:\d+$/, '')).toBe(gateway['node-1']);
+      const answer = await httpGet(`http://${node1}:${PORTS.local}/clientip`);
+      expect(answer.body.replace(/:\d+$/, '')).toBe(gateway['node-1']);
     });
 
     describe.skipIf(outside === undefined)('a client of the outside, where the policy is Local', () => {

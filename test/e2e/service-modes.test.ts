@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { execaSync } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, root, TestLab } from './lab.ts';
+import { eventually, httpGet, root, TestLab } from './lab.ts';
 
 const hasKubectl = execaSync('kubectl', ['version', '--client'], { reject: false }).exitCode === 0;
 
@@ -74,9 +74,9 @@ describe.skipIf(!hasKubectl).each([
   it('a node port answers a client of this machine on every node', async () => {
     const frontends = await names('app=frontend');
     for (const n of [11, 12, 13]) {
-      const answer = await fetch(`http://${lab.prefix}.${n}:30080/`);
+      const answer = await httpGet(`http://${lab.prefix}.${n}:30080/`);
       expect(answer.status).toBe(200);
-      expect(frontends).toContain((await answer.text()).split('\n')[0]!.slice('pod: '.length));
+      expect(frontends).toContain(answer.body.split('\n')[0]!.slice('pod: '.length));
     }
   });
 
@@ -95,7 +95,7 @@ describe.skipIf(!hasKubectl).each([
   });
 
   it('the whole way works: frontend to orders by cluster IP, orders to db by a stable name', async () => {
-    const answer = await (await fetch(`http://${lab.prefix}.11:30080/`)).text();
+    const answer = (await httpGet(`http://${lab.prefix}.11:30080/`)).body;
     expect(answer).toMatch(/ORDERS_ADDR orders:80 -> 200 orders-\S+/);
     expect(answer).toMatch(/DB_ADDR db-0\.db:5432 -> 200 db-0/);
   });
