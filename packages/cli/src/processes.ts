@@ -10,6 +10,9 @@ import type { LabPaths } from './home.ts';
  */
 const COMPILE_CACHE = fileURLToPath(new URL('../../../node_modules/.cache/podwire-compile', import.meta.url));
 
+/** A young generation of 2 MB and not of 16: up to 10 MB less memory per process, and what packets leave behind is gone just as fast. */
+const NODE_FLAGS = ['--max-semi-space-size=2'];
+
 /** A process of a lab as `processes.json` remembers it. */
 export interface ProcessRecord {
   /** `controller` or a node's name. */
@@ -52,7 +55,7 @@ export function startProcess(
 ): ProcessRecord {
   mkdirSync(paths.logs, { recursive: true });
   const log = openSync(join(paths.logs, `${name}.log`), 'a');
-  const child = spawn(process.execPath, argv, {
+  const child = spawn(process.execPath, [...NODE_FLAGS, ...argv], {
     detached: true,
     stdio: ['ignore', log, log],
     env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env, ...env },

@@ -19,6 +19,9 @@ export interface RuntimeParts {
   readonly sync: SyncAccess;
 }
 
+/** Little memory for what is short-lived: a DNS server has little of it. */
+const PROGRAM_FLAGS = ['--max-semi-space-size=2'];
+
 /** Programs that run as external pods, by image without its tag. */
 const PROGRAMS: Readonly<Record<string, string>> = {
   'podwire/coredns': '../../../coredns/src/main.ts',
@@ -68,6 +71,6 @@ function programOf(image: string): string | undefined {
 /** The command line after the Node binary: a known image, or the path of a TypeScript or JavaScript program. */
 function commandOf(image: string): string[] | undefined {
   const program = programOf(image);
-  if (program !== undefined) return [fileURLToPath(new URL(program, import.meta.url))];
+  if (program !== undefined) return [...PROGRAM_FLAGS, fileURLToPath(new URL(program, import.meta.url))];
   return /\.[cm]?[jt]s$/.test(image) && existsSync(image) ? [image] : undefined;
 }
