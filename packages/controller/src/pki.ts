@@ -9,7 +9,7 @@ import {
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ipVersionOf } from '@podwire/wire/address';
-import type { CertificateRequest, Subject } from './pki/certificate.ts';
+import type { CertificateRequest, Issuer, Subject } from './pki/certificate.ts';
 
 const DAY_MS = 86_400_000;
 const LIFETIME_MS = 3650 * DAY_MS;
@@ -74,12 +74,12 @@ export async function openPki(options: PkiOptions): Promise<Pki> {
     keyPem: read(`${name}.key`),
   });
   const caPem = read('ca.crt');
-  const authorityKey = createPrivateKey(read('ca.key'));
+  const certify = certifier(options, createPrivateKey(read('ca.key')));
   let server = keyed('apiserver');
   if (!serves(server.certPem, options)) {
     // The key stays: a crash between two files would else leave a pair that does not match.
     const publicKey = createPublicKey(createPrivateKey(server.keyPem));
-    const certPem = await issue(options, authorityKey, serverRequest(options, publicKey));
+    const certPem = await certify(serverRequest(options, publicKey));
     writeFile(join(directory, 'apiserver.crt'), certPem, 0o644);
     server = { certPem, keyPem: server.keyPem };
   }
@@ -96,7 +96,7 @@ export async function openPki(options: PkiOptions): Promise<Pki> {
         throw new Error(`Cannot certify node "${name}": its public key is not P-256 SPKI in DER`);
       const subject = { organization: 'system:nodes', commonName: `system:node:${name}` };
       const names = [name, ...addresses];
-      return issue(options, authorityKey, { subject, publicKey, usage: 'server and client', names });
+      return certify({ subject, publicKey, usage: 'server and client', names });
     },
   };
 }
@@ -137,9 +137,10 @@ async function makeAll(directory: string, options: PkiOptions): Promise<void> {
   const write = (file: string, text: string, mode: number): void =>
     writeFileSync(join(directory, file), text, { mode });
   const authority = makeKey();
+  const certify = certifier(options, authority);
   const writePair = async (name: string, key: KeyObject, request: Asked): Promise<void> => {
     write(`${name}.key`, key.export({ type: 'pkcs8', format: 'pem' }) as string, 0o600);
-    write(`${name}.crt`, await issue(options, authority, request), 0o644);
+    write(`${name}.crt`, await certify(request), 0o644);
   };
   const client = (name: string, commonName: string): Promise<void> => {
     const key = makeKey();
@@ -168,23 +169,22 @@ function serverRequest(options: PkiOptions, publicKey: KeyObject): Asked {
   return { subject, publicKey, usage: 'server', names: options.serverNames };
 }
 
-async function issue(options: PkiOptions, privateKey: KeyObject, request: Asked): Promise<string> {
-  const { issueCertificate } = await import('./pki/certificate.ts');
-  const nowMs = options.nowMs();
-  return issueCertificate(
-    {
-      ...request,
-      publicKey: webKey(request.publicKey),
-      notBeforeMs: nowMs - BACKDATE_MS,
-      notAfterMs: nowMs + LIFETIME_MS,
-      serial: options.randomBytes(16),
-    },
-    {
-      subject: AUTHORITY,
+type Certify = (request: Asked) => Promise<string>;
+
+/** Issues certificates in the authority's name; what that takes is loaded with the first one. */
+function certifier(options: PkiOptions, privateKey: KeyObject): Certify {
+  let issuer: Promise<Issuer> | undefined;
+  return async ({ publicKey, ...request }) => {
+    const { issueCertificate, issuerOf } = await import('./pki/certificate.ts');
+    issuer ??= issuerOf(AUTHORITY, {
       publicKey: webKey(createPublicKey(privateKey)),
       privateKey: webKey(privateKey),
-    },
-  );
+    });
+    const nowMs = options.nowMs();
+    const times = { notBeforeMs: nowMs - BACKDATE_MS, notAfterMs: nowMs + LIFETIME_MS };
+    const serial = options.randomBytes(16);
+    return issueCertificate({ ...request, publicKey: webKey(publicKey), ...times, serial }, await issuer);
+  };
 }
 
 function makeKey(): KeyObject {

@@ -26,18 +26,26 @@ export interface CertificateRequest {
   notAfterMs: number;
 }
 
+/** Who signs, with what every certificate says about its issuer. */
 export interface Issuer {
-  subject: Subject;
-  publicKey: webcrypto.CryptoKey;
-  privateKey: webcrypto.CryptoKey;
+  readonly subject: Subject;
+  readonly privateKey: webcrypto.CryptoKey;
+  readonly keyIdentifier: Extension;
+}
+
+export async function issuerOf(
+  subject: Subject,
+  keys: { publicKey: webcrypto.CryptoKey; privateKey: webcrypto.CryptoKey },
+): Promise<Issuer> {
+  const keyIdentifier = await x509.AuthorityKeyIdentifierExtension.create(keys.publicKey);
+  return { subject, privateKey: keys.privateKey, keyIdentifier };
 }
 
 /** Signs a certificate and returns it as PEM. */
 export async function issueCertificate(request: CertificateRequest, issuer: Issuer): Promise<string> {
-  const { serial } = request;
   const publicKey = await x509.PublicKey.create(request.publicKey);
   const certificate = await x509.X509CertificateGenerator.create({
-    serialNumber: positive(serial).toString('hex'),
+    serialNumber: positive(request.serial).toString('hex'),
     subject: nameOf(request.subject),
     issuer: nameOf(issuer.subject),
     notBefore: new Date(request.notBeforeMs),
@@ -48,7 +56,7 @@ export async function issueCertificate(request: CertificateRequest, issuer: Issu
     extensions: [
       ...usageOf(request.usage),
       await x509.SubjectKeyIdentifierExtension.create(publicKey),
-      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+      issuer.keyIdentifier,
       ...namesOf(request.names ?? []),
     ],
   });
